@@ -1,0 +1,240 @@
+"""From a name and a table of options to a validated component, one kind at a time.
+
+A plugin declares what its component can be told with an `Options` subclass called `Config`. An option that
+is itself a component is annotated `Annotated[Component, Reference("encoder")]`; a recipe then gives a name
+or a table with a `name`. A default is written as the name.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined, core_schema
+
+from pluglab.errors import UserError, did_you_mean
+from pluglab.registry import Entry, Registry
+
+Path = tuple[str | int, ...]
+
+
+class Options(BaseModel):
+    """Base of every `Config`: unknown options are errors, values cannot change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Marks an option as a component of this kind."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Component:
+    """A registered component with its validated options; `build` makes the object."""
+
+    entry: Entry
+    config: BaseModel
+
+    @property
+    def kind(self) -> str:
+        return self.entry.kind
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    @cached_property
+    def target(self) -> Any:
+        return self.entry.load()
+
+    def build(self, *args: Any, **kwargs: Any) -> Any:
+        """`target(config, *args, **kwargs)`; a target that has no `Config` is not given one."""
+        if hasattr(self.target, "Config"):
+            return self.target(self.config, *args, **kwargs)
+        return self.target(*args, **kwargs)
+
+    def dump(self) -> dict[str, Any]:
+        """The table that a recipe would hold: the name and every option, defaults included."""
+        return {"name": self.entry.name, **dump_options(self.config)}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return core_schema.is_instance_schema(cls)
+
+
+def dump_options(config: BaseModel) -> dict[str, Any]:
+    """Plain TOML-able values of a config, in declaration order; options that are None are left out."""
+    values = ((name, getattr(config, name)) for name in type(config).model_fields)
+    return {name: _plain(value) for name, value in values if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Component):
+        return value.dump()
+    if isinstance(value, BaseModel):
+        return dump_options(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items() if item is not None}
+    return value if isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def config_class(target: Any) -> type[BaseModel]:
+    """The `Config` of a component's target; one without has no options."""
+    return typing.cast(type[BaseModel], getattr(target, "Config", Options))
+
+
+def reference_of(info: FieldInfo) -> tuple[Reference, bool] | None:
+    """The `Reference` in an option's annotation, and whether the option is a list of components."""
+    for item in info.metadata:
+        if isinstance(item, Reference):
+            return item, False
+    return _reference_in(info.annotation, many=False)
+
+
+def _reference_in(annotation: Any, many: bool) -> tuple[Reference, bool] | None:
+    for item in getattr(annotation, "__metadata__", ()):
+        if isinstance(item, Reference):
+            return item, many
+    many = many or typing.get_origin(annotation) in (list, tuple, Sequence)
+    found = (_reference_in(argument, many) for argument in typing.get_args(annotation))
+    return next((item for item in found if item), None)
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One thing wrong at a path of the recipe: the words, the caret's note, and lines of help."""
+
+    path: Path
+    message: str
+    note: str = ""
+    help: tuple[str, ...] = ()
+    at_value: bool = False
+
+
+@dataclass
+class Resolver:
+    """Resolves names to components and validates options, collecting every issue instead of stopping.
+
+    `droppable(path)` says whether an option at `path` may be dropped silently where its component does not
+    have it (it was meant for the component that a variant replaced).
+    """
+
+    registry: Registry
+    droppable: Callable[[Path], bool] = field(default=lambda path: False)
+    issues: list[Issue] = field(default_factory=list)
+
+    def component(self, kind: str, value: Any, path: Path) -> Component | None:
+        """The component that `value`, a name or a table with a `name`, asks for; None after an issue."""
+        table = {"name": value} if isinstance(value, str) else value
+        if isinstance(value, Component):
+            return value
+        if not isinstance(table, Mapping) or not isinstance(table.get("name"), str):
+            self._report(path, f"{_words(path)} must name {_a(kind)}", help=self._known(kind))
+            return None
+        try:
+            entry = self.registry.find(kind, table["name"])
+            model = config_class(entry.load())
+        except UserError as error:
+            where = (*path, "name") if isinstance(value, Mapping) else path
+            self.issues.append(Issue(where, error.message, help=error.help, at_value=True))
+            return None
+        options = {key: item for key, item in table.items() if key != "name"}
+        config = self.options(model, options, path, f"{kind} '{entry.name}'", f"lab show {kind} {entry.name}")
+        return Component(entry, config) if config is not None else None
+
+    def options(
+        self, model: type[BaseModel], table: Mapping[str, Any], path: Path, owner: str, manual: str = ""
+    ) -> BaseModel | None:
+        """`table` validated as `model`, its component references resolved first."""
+        before = len(self.issues)
+        known = self._known_only(model, table, path, owner, manual)
+        values = {**known, **self._references(model, known, path)}
+        if len(self.issues) > before:
+            values = {key: item for key, item in values.items() if item is not None}
+        try:
+            config = model.model_validate(values)
+        except ValidationError as error:
+            self._translate(error, path, owner, manual, {issue.path for issue in self.issues[before:]})
+            return None
+        return config if len(self.issues) == before else None
+
+    def _known_only(
+        self, model: type[BaseModel], table: Mapping[str, Any], path: Path, owner: str, manual: str
+    ) -> dict[str, Any]:
+        for key in table:
+            if key not in model.model_fields and not self.droppable((*path, key)):
+                guess = did_you_mean(key, model.model_fields)
+                help = (f"`{manual}` lists every option",) if manual else ()
+                self.issues.append(Issue((*path, key), f"unknown option '{key}' for {owner}", guess, help))
+        return {key: item for key, item in table.items() if key in model.model_fields}
+
+    def _references(self, model: type[BaseModel], table: Mapping[str, Any], path: Path) -> dict[str, Any]:
+        resolved: dict[str, Any] = {}
+        for name, info in model.model_fields.items():
+            reference = reference_of(info)
+            value = table.get(name, info.get_default(call_default_factory=True))
+            if reference is None or value is None or value is PydanticUndefined:
+                continue
+            resolved[name] = self._reference(*reference, value, (*path, name))
+        return resolved
+
+    def _reference(self, reference: Reference, many: bool, value: Any, path: Path) -> Any:
+        if not many:
+            return self.component(reference.kind, value, path)
+        if not isinstance(value, (list, tuple)):
+            self._report(path, f"{_words(path)} must be a list of {reference.kind}s")
+            return None
+        items = [self.component(reference.kind, item, (*path, i)) for i, item in enumerate(value)]
+        return [item for item in items if item is not None]
+
+    def _translate(
+        self, error: ValidationError, path: Path, owner: str, manual: str, told: set[Path]
+    ) -> None:
+        help = (f"`{manual}` lists every option",) if manual else ()
+        for item in error.errors(include_url=False):
+            where = (*path, *(part for part in item["loc"]))
+            if any(where[: len(t)] == t or t[: len(where)] == where for t in told):
+                continue
+            if item["type"] == "missing":
+                self.issues.append(Issue(path, f"{owner} needs the option '{item['loc'][-1]}'", help=help))
+                continue
+            text = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+            option = ".".join(map(str, item["loc"]))
+            message = f"option '{option}' of {owner} is wrong" if option else f"{owner}: {text}"
+            note = (text if item["type"] == "value_error" else f"should be {text}") if option else ""
+            self.issues.append(Issue(where, message, note, help, at_value=True))
+
+    def _report(self, path: Path, message: str, help: Sequence[str] = ()) -> None:
+        self.issues.append(Issue(path, message, help=tuple(help), at_value=True))
+
+    def _known(self, kind: str) -> list[str]:
+        names = self.registry.names(kind)
+        return [f"known: {', '.join(names)}"] if names else []
+
+
+def make(registry: Registry, kind: str, name: str, **options: Any) -> Component:
+    """A component from Python, validated as a recipe's would be. Raises `UserError`."""
+    resolver = Resolver(registry)
+    component = resolver.component(kind, {"name": name, **options}, (kind,))
+    if component is None:
+        lines = [" ".join(filter(None, (i.message, i.note))) for i in resolver.issues]
+        raise UserError("; ".join(lines), help=resolver.issues[0].help)
+    return component
+
+
+def _words(path: Path) -> str:
+    return f"'{'.'.join(map(str, path))}'"
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

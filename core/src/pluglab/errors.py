@@ -1,0 +1,100 @@
+"""Errors that a person reads: each says what, where, and the way out; none shows a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+
+class LabError(Exception):
+    """Something failed that the program can explain. `exit_code` is what `lab` exits with."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, help: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.help = tuple(help)
+
+    def render(self) -> str:
+        """The message as it is printed, help lines included."""
+        return "\n".join([f"error: {self.message}", *(f"  = {line}" for line in self.help)])
+
+
+class UserError(LabError):
+    """The user's input is wrong: exit code 2."""
+
+    exit_code = 2
+
+
+class RunError(LabError):
+    """A run failed while it was under way: exit code 1."""
+
+
+class InterruptedRunError(LabError):
+    """A signal stopped the run after its state was saved: exit code 128 + signal."""
+
+    def __init__(self, signum: int, message: str, *, help: Iterable[str] = ()) -> None:
+        super().__init__(message, help=help)
+        self.exit_code = 128 + signum
+
+    def render(self) -> str:
+        return "\n".join([f"interrupted: {self.message}", *(f"  = {line}" for line in self.help)])
+
+
+@dataclass(frozen=True)
+class Span:
+    """A place in a text: `line` and `column` count from 1; `text` is the whole line."""
+
+    source: str
+    line: int
+    column: int
+    length: int
+    text: str
+
+    def render(self, note: str = "") -> list[str]:
+        gutter = " " * len(str(self.line))
+        caret = " " * (self.column - 1) + "^" * max(1, self.length)
+        return [
+            f"{gutter}--> {self.source}:{self.line}",
+            f"{gutter} |",
+            f"{self.line} | {self.text}",
+            f"{gutter} | {caret} {note}".rstrip(),
+        ]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a recipe. `where` is a span, or words where no file is at fault."""
+
+    message: str
+    where: Span | str | None = None
+    note: str = ""
+    help: Sequence[str] = field(default=())
+
+    def render(self) -> str:
+        lines = [f"error: {self.message}"]
+        if isinstance(self.where, Span):
+            lines += self.where.render(self.note)
+        else:
+            lines += [f"  --> {self.where}"] if self.where else []
+            lines += [f"  = {self.note}"] if self.note else []
+        return "\n".join([*lines, *(f"  = {line}" for line in self.help)])
+
+
+class RecipeError(UserError):
+    """Every problem that was found in a recipe, at once."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(problems[0].message if problems else "the recipe is wrong")
+        self.problems = tuple(problems)
+
+    def render(self) -> str:
+        return "\n\n".join(problem.render() for problem in self.problems)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`"did you mean 'x'?"` for the closest known word, or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else ""

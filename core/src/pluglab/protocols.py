@@ -1,0 +1,278 @@
+"""What a plugin provides, as structural types: read this module first. Nothing here imports torch.
+
+Images are `uint8`, N x C x H x W at rest and float in [-1, 1] wherever a trainer sees them.
+Labels are int64 of length N, or absent. Capabilities (`Classifies`, `Samples`, ...) are what joins any
+evaluator to any trainer: an evaluator names those it `needs`, a trainer has them by having the methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from lightning_fabric import Fabric
+    from pydantic import BaseModel
+    from torch import Tensor, nn
+
+    from pluglab.data import Images
+
+
+class Batch(NamedTuple):
+    """`images`: float N x C x H x W in [-1, 1]. `labels`: int64 N, or None where absent or hidden."""
+
+    images: Tensor
+    labels: Tensor | None
+
+
+@dataclass(frozen=True)
+class Role:
+    """One stream of images that a trainer reads, such as `train`, or `source` and `target`.
+
+    `labels`: 'required' (data without labels is an error), 'optional' (given where they exist) or
+    'hidden' (never given, and no checkpoint is selected by a figure that read them).
+    """
+
+    name: str
+    labels: Literal["required", "optional", "hidden"] = "optional"
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """The shape of a role's images, all that a trainer needs to build its networks.
+
+    `classes` are the names of the label values 0 to len - 1, or None for unlabelled data; they describe
+    the task, so a role whose labels are hidden still has them where the data set declares them.
+    """
+
+    channels: int
+    height: int
+    width: int
+    count: int
+    classes: tuple[str, ...] | None = None
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes or ())
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands: `step` counts from 0 to `total` - 1; schedules are functions of `fraction`."""
+
+    step: int
+    total: int
+
+    @property
+    def fraction(self) -> float:
+        """Training progress p in [0, 1)."""
+        return self.step / self.total
+
+
+class Trainer(Protocol):
+    """One training method. It owns networks, optimizers and losses; the engine owns everything else."""
+
+    Config: ClassVar[type[BaseModel]]
+    roles: ClassVar[tuple[Role, ...]]
+
+    def __init__(self, config: Any, data: Mapping[str, ImageSpec]) -> None: ...
+
+    def setup(self, fabric: Fabric) -> None:
+        """Hand networks and optimizers to Fabric (device, precision, memory layout, compilation)."""
+
+    def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
+        """One optimization step on one batch a role. Returns scalar tensors to log, never Python floats."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a bit-exact resume needs (the engine keeps the random generators)."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Dataset(Protocol):
+    """A source of images. Constructed from its `Config`; `prepare` runs once before any `split`."""
+
+    Config: ClassVar[type[BaseModel]]
+
+    def __init__(self, config: Any) -> None: ...
+
+    def prepare(self, context: DataContext) -> None:
+        """Find, download, verify and decode what is needed. Raises `UserError` with the way out."""
+
+    def split(self, name: str) -> Images:
+        """The images of one split ('train' or 'test'; a data set may have more)."""
+        ...
+
+
+@dataclass(frozen=True)
+class DataContext:
+    """Where a data set may read and write. `root` is the user's data root (never written to), or None."""
+
+    root: Path | None
+    cache: Path
+    track: Callable[[str, int], ProgressBar]
+
+
+class ProgressBar(Protocol):
+    """A bar for long preparation work; a context manager."""
+
+    def __enter__(self) -> ProgressBar: ...
+    def __exit__(self, *exc: object) -> None: ...
+    def advance(self, amount: int = 1) -> None: ...
+
+
+@runtime_checkable
+class Transform(Protocol):
+    """Batched preprocessing or augmentation, applied on the device.
+
+    `random` transforms are left out of evaluation. All randomness must come from `generator`, which is a
+    function of (seed, role, step).
+    """
+
+    random: bool
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under columns, printed and saved as JSON."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | float | int]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluator found.
+
+    `figures` are pictures as uint8 arrays, H x W x 3, or T x H x W x 3 for an animation. `headline` names
+    the scalars that belong in the table of an experiment.
+    """
+
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    figures: Mapping[str, np.ndarray] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    headline: tuple[str, ...] = ()
+
+
+class EvaluationData(Protocol):
+    """One split of one role as an evaluator sees it. Reading `labels` is noted, so that no checkpoint is
+    picked by labels that the trainer must not know."""
+
+    role: str
+    split: str
+    spec: ImageSpec
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 N on the CPU. Raises `UserError` where the data has none."""
+        ...
+
+    @property
+    def labelled(self) -> bool: ...
+
+    def batches(self, size: int = 500, limit: int | None = None) -> Iterator[Tensor]:
+        """Images in order, float in [-1, 1], on the device, through the deterministic transforms."""
+        ...
+
+    def raw(self, limit: int | None = None) -> Tensor:
+        """The first `limit` images as stored: uint8 N x C x H x W on the CPU, no transform."""
+        ...
+
+
+class EvaluationContext(Protocol):
+    """What surrounds an evaluation."""
+
+    step: int
+    seed: int
+    folder: Path
+    cache: Path
+    history: Sequence[Mapping[str, Any]]
+    device: torch.device
+
+
+class Evaluator(Protocol):
+    """Looks at a trained model and says something about it. `needs` lists capabilities (below)."""
+
+    Config: ClassVar[type[BaseModel]]
+    needs: ClassVar[tuple[type, ...]]
+
+    def __init__(self, config: Any) -> None: ...
+
+    def evaluate(
+        self, trainer: Any, data: Mapping[str, Mapping[str, EvaluationData]], context: EvaluationContext
+    ) -> Evaluation:
+        """`data[role][split]`; the engine has put the trainer into evaluation mode, without gradients."""
+        ...
+
+
+class Metric(Protocol):
+    """A running score; every torchmetrics metric is one."""
+
+    def update(self, *args: Any) -> None: ...
+    def compute(self) -> Any: ...
+    def reset(self) -> None: ...
+
+
+# Capabilities -------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """'classify images'"""
+
+    def predict(self, images: Tensor, role: str) -> Tensor:
+        """Class logits N x K for images of that role."""
+        ...
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """'embed images'"""
+
+    def embed(self, images: Tensor, role: str) -> Tensor:
+        """Features N x F for images of that role."""
+        ...
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """'sample images'"""
+
+    def sample(self, n: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+        """n images, float in [-1, 1]; `labels` int64 n for a class-conditional model."""
+        ...
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """'reconstruct images'"""
+
+    def reconstruct(self, images: Tensor, role: str) -> Tensor | Mapping[str, Tensor]:
+        """Reconstructions in [-1, 1], N x C x H x W; or several kinds of them by name."""
+        ...
+
+
+@runtime_checkable
+class Traces(Protocol):
+    """'trace a reverse process'"""
+
+    def trajectory(self, n: int, labels: Tensor | None, generator: torch.Generator, frames: int) -> Any:
+        """(times, images): frames x n x C x H x W at evenly spaced times."""
+        ...
+
+
+@runtime_checkable
+class HasNetworks(Protocol):
+    """'list its networks'"""
+
+    def networks(self) -> Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        """Each network with example inputs, for `lab describe`."""
+        ...

@@ -1,0 +1,25 @@
+"""What observers are told about a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """One run: a recipe's variant with one seed. `index` of `count` is its place in its experiment."""
+
+    folder: Path
+    recipe: str
+    variant: str
+    seed: int
+    steps: int
+    batch_size: int
+    index: int = 0
+    count: int = 1
+
+    @property
+    def label(self) -> str:
+        """What distinguishes the run within its experiment, such as 'dann, seed 0'."""
+        return ", ".join(filter(None, [self.variant, f"seed {self.seed}"]))

@@ -1,0 +1,1 @@
+"""Evaluators and metrics: what a trained model can do, as numbers and as pictures."""

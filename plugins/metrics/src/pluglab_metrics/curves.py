@@ -1,0 +1,76 @@
+"""Learning curves: what was logged and what was evaluated, against steps."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from matplotlib.ticker import EngFormatter
+from pydantic import Field
+
+from pluglab.components import Options
+from pluglab.protocols import Evaluation, EvaluationContext
+from pluglab_metrics.figures import COLOURS, new_figure, render
+from pluglab_metrics.roles import RoleData
+
+Points = list[tuple[int, float]]
+LINES = ("-", "--", "-.", ":")
+UNITS = {"loss": "loss", "lr": "learning rate", "accuracy": "accuracy (%)"}
+
+
+class LearningCurves:
+    """One picture, a panel for each group of scalars: `loss/class` and `loss/domain` share `loss`."""
+
+    class Config(Options):
+        columns: int = Field(3, ge=1)
+        """Panels a row."""
+
+    needs: ClassVar[tuple[type, ...]] = ()
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def evaluate(self, trainer: object, data: RoleData, context: EvaluationContext) -> Evaluation:
+        """Figure `learning_curves`; none before anything has been logged."""
+        panels = grouped(context.history)
+        if not panels:
+            return Evaluation()
+        return Evaluation(figures={"learning_curves": _draw(panels, self.config.columns)})
+
+
+def grouped(history: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Points]]:
+    """Points (step, value) by group and name; losses first, the other groups in order of appearance."""
+    panels: dict[str, dict[str, Points]] = defaultdict(lambda: defaultdict(list))
+    for record in history:
+        for key, value in record.get("scalars", {}).items():
+            group, _, name = key.partition("/")
+            panels[group][name or group].append((int(record["step"]), float(value)))
+    return dict(sorted(panels.items(), key=lambda item: item[0] != "loss"))
+
+
+def _draw(panels: Mapping[str, Mapping[str, Points]], columns: int) -> np.ndarray:
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = new_figure(max(6.5, 4.2 * columns), 3.4 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (group, series) in zip(grid, panels.items(), strict=False):
+        _panel(axes, group, series)
+    for axes in grid[len(panels) :]:
+        axes.remove()
+    return render(figure)
+
+
+def _panel(axes: Any, group: str, series: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+    for i, (name, points) in enumerate(series.items()):
+        steps, values = zip(*sorted(points), strict=True)
+        look = {"color": COLOURS[i % len(COLOURS)], "linestyle": LINES[i // len(COLOURS) % len(LINES)]}
+        axes.plot(steps, values, label=name, marker="o" if len(points) < 25 else None, markersize=3, **look)
+    axes.set_title(group, fontsize=11)
+    axes.set_xlabel("step")
+    axes.set_ylabel(UNITS.get(group, group))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.grid(alpha=0.25)
+    if len(series) > 1 or group not in series:
+        axes.legend(fontsize=8, framealpha=0.7)

@@ -1,0 +1,63 @@
+"""The proxy A-distance of Ben-David et al. 2007, as DANN uses it (Ganin et al. 2016, section 5.1.5)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from pluglab.components import Options
+from pluglab.protocols import Embeds, Evaluation, EvaluationContext
+from pluglab_metrics.roles import RoleData, choose, embed, pick
+
+
+class ProxyADistance:
+    """How well a linear classifier tells two roles apart by their features: 2 (1 - 2 eps).
+
+    eps is the error on held-out features of a linear support vector machine. 0: it does no better than a
+    coin, 2: it is always right. The lowest error over `c` counts, so the figure is an upper estimate.
+    """
+
+    class Config(Options):
+        roles: tuple[str, str] = ("source", "target")
+        """The two roles to tell apart."""
+        split: str = "test"
+        """Split that the features come from."""
+        images: int = Field(1000, ge=20)
+        """Images a role; one half trains the classifier, the other measures its error."""
+        c: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1)
+        """Inverse strengths of the regularisation that are tried (standardised features)."""
+
+    needs: ClassVar[tuple[type, ...]] = (Embeds,)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def evaluate(self, trainer: Embeds, data: RoleData, context: EvaluationContext) -> Evaluation:
+        """Scalar `proxy_a_distance`, in [0, 2]."""
+        parts = choose(data, self.config.roles, self.config.split)
+        count = min(self.config.images, *(part.spec.count for part in parts))
+        first, second = (embed(trainer, part, pick(part, count, context.seed)).numpy() for part in parts)
+        value = proxy_a_distance(first, second, self.config.c, context.seed)
+        return Evaluation({"proxy_a_distance": value}, headline=("proxy_a_distance",))
+
+
+def proxy_a_distance(
+    source: np.ndarray, target: np.ndarray, c: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1), seed: int = 0
+) -> float:
+    """2 (1 - 2 eps) of two sets of N x F features, with eps at most 1/2 (Ganin et al. 2016, eq. 3)."""
+    features = np.concatenate([source, target])
+    domain = np.repeat([0, 1], [len(source), len(target)])
+    order = torch.randperm(len(domain), generator=torch.Generator().manual_seed(seed)).numpy()
+    train, test = np.array_split(order, 2)
+    machines = (
+        make_pipeline(StandardScaler(), LinearSVC(C=value, dual="auto", random_state=0)) for value in c
+    )
+    fitted = (machine.fit(features[train], domain[train]) for machine in machines)
+    error = min(1 - machine.score(features[test], domain[test]) for machine in fitted)
+    return float(2 * (1 - 2 * min(error, 0.5)))

@@ -1,0 +1,132 @@
+"""t-SNE of a trainer's features (van der Maaten and Hinton 2008): one picture by class, one by domain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from pluglab.components import Options
+from pluglab.errors import UserError
+from pluglab.protocols import Embeds, Evaluation, EvaluationContext, EvaluationData
+from pluglab_metrics.figures import bare, new_figure, render, style
+from pluglab_metrics.roles import RoleData, choose, embed, pick
+
+GREY = "#b0b0b0"
+UNLABELLED = -1
+
+
+class LatentTSNE:
+    """Features of test images of every role in one plane.
+
+    With one role only the picture by class is drawn; images without labels are grey in it. The images are a
+    fixed random choice over the whole split. Features of more than 50 dimensions are reduced to 50 by PCA
+    first, as in the paper's experiments.
+    """
+
+    class Config(Options):
+        points: int = Field(1000, ge=10)
+        """Images in all, shared evenly by the roles."""
+        perplexity: float = Field(30.0, gt=1)
+        """Effective number of neighbours; lowered where there are too few points for it."""
+        roles: tuple[str, ...] | None = None
+        """Roles to show; all by default."""
+        split: str = "test"
+        """Split to show."""
+
+    needs: ClassVar[tuple[type, ...]] = (Embeds,)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def evaluate(self, trainer: Embeds, data: RoleData, context: EvaluationContext) -> Evaluation:
+        """Figures `tsne_by_class` (where any role has labels) and `tsne_by_domain` (of several roles)."""
+        cloud = self._cloud(trainer, choose(data, self.config.roles, self.config.split), context.seed)
+        title = f"t-SNE of {len(cloud.plane):,} {self.config.split} features, step {context.step:,}"
+        figures = {}
+        if (cloud.labels != UNLABELLED).any():
+            figures["tsne_by_class"] = _draw(cloud.plane, cloud.by_class(), f"{title}, by class")
+        if len(cloud.roles) > 1:
+            figures["tsne_by_domain"] = _draw(cloud.plane, cloud.by_domain(), f"{title}, by domain")
+        if not figures:
+            figures["tsne"] = _draw(cloud.plane, cloud.by_domain(), title)
+        return Evaluation(figures=figures)
+
+    def _cloud(self, trainer: Embeds, parts: list[EvaluationData], seed: int) -> Cloud:
+        share = max(1, self.config.points // len(parts))
+        indices = [pick(part, share, seed) for part in parts]
+        features = [embed(trainer, part, index) for part, index in zip(parts, indices, strict=True)]
+        labels = [_labels(part, index) for part, index in zip(parts, indices, strict=True)]
+        domains = np.repeat(np.arange(len(parts)), [len(index) for index in indices])
+        plane = to_plane(torch.cat(features).numpy(), self.config.perplexity, seed)
+        names = max((part.spec.classes or () for part in parts), key=len)
+        return Cloud(plane, np.concatenate(labels), domains, tuple(part.role for part in parts), names)
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """`plane`: N x 2. `labels` (-1 where unknown) and `domains` (indices into `roles`): N."""
+
+    plane: np.ndarray
+    labels: np.ndarray
+    domains: np.ndarray
+    roles: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    def by_class(self) -> list[Series]:
+        """Unlabelled points first, so that they lie below the others."""
+        known = [int(value) for value in np.unique(self.labels) if value != UNLABELLED]
+        names = {i: self.classes[i] if i < len(self.classes) else str(i) for i in known}
+        series = [Series(name, self.labels == i, style(i, name)) for i, name in names.items()]
+        hidden = self.labels == UNLABELLED
+        grey = Series("no label", hidden, {"color": GREY, "marker": "."})
+        return [grey, *series] if hidden.any() else series
+
+    def by_domain(self) -> list[Series]:
+        pairs = enumerate(self.roles)
+        return [Series(role, self.domains == i, {**style(i), "alpha": 0.65}) for i, role in pairs]
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points that share a name in the legend. `mask`: bool N."""
+
+    name: str
+    mask: np.ndarray
+    look: dict[str, Any]
+
+
+def to_plane(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
+    """N x F features as N x 2, fixed by the seed. Raises `UserError` for features that are not finite."""
+    if not np.isfinite(features).all():
+        raise UserError(
+            "some features are NaN or infinite, so t-SNE has nothing to show",
+            help=["training has diverged: lower the learning rate, or look at `learning_curves`"],
+        )
+    if min(features.shape) > 50:
+        features = PCA(50, random_state=seed % 2**32).fit_transform(features)
+    perplexity = min(perplexity, (len(features) - 1) / 3)
+    tsne = TSNE(init="pca", perplexity=perplexity, random_state=seed % 2**32)
+    return np.asarray(tsne.fit_transform(features))
+
+
+def _labels(data: EvaluationData, index: torch.Tensor) -> np.ndarray:
+    return data.labels[index].numpy() if data.labelled else np.full(len(index), UNLABELLED)
+
+
+def _draw(plane: np.ndarray, series: list[Series], title: str) -> np.ndarray:
+    figure = new_figure(8.2, 7)
+    axes = figure.subplots()
+    for item in series:
+        x, y = plane[item.mask].T
+        axes.scatter(x, y, s=26, linewidths=0.4, label=item.name, **item.look)
+    axes.set_aspect("equal", adjustable="datalim")
+    bare(axes)
+    axes.set_title(title, fontsize=11)
+    figure.legend(loc="outside right center", frameon=False, markerscale=1.6)
+    return render(figure)

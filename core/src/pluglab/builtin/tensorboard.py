@@ -1,0 +1,75 @@
+"""Scalars, pictures and tables of a run for TensorBoard, in the run's folder `tensorboard`.
+
+Nothing of TensorBoard is imported before a run starts, so `lab --help` stays fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pluglab.protocols import Evaluation, Table
+from pluglab.runs import RunInfo
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+# A run that is only evaluated has no writer, and writes no events.
+_writers: dict[Path, SummaryWriter] = {}
+
+
+def lab_run_started(run: RunInfo, step: int) -> None:
+    """Open the event file; on a resume TensorBoard hides what will be done again."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    folder = run.folder / "tensorboard"
+    again = any(folder.glob("events.*"))
+    purge = (step + 1 if step else 0) if again else None
+    _writers[run.folder] = SummaryWriter(str(folder), purge_step=purge)
+
+
+def lab_step_logged(run: RunInfo, step: int, scalars: Mapping[str, float]) -> None:
+    if writer := _writers.get(run.folder):
+        for name, value in scalars.items():
+            writer.add_scalar(f"train/{name}", value, step)
+
+
+def lab_evaluated(run: RunInfo, step: int, name: str, evaluation: Evaluation) -> None:
+    writer = _writers.get(run.folder)
+    if writer is None:
+        return
+    for key, value in evaluation.scalars.items():
+        writer.add_scalar(f"{name}/{key}", value, step)
+    for key, figure in evaluation.figures.items():
+        first = figure[0] if figure.ndim == 4 else figure
+        writer.add_image(f"{name}/{key}", first, step, dataformats="HWC")
+    for key, table in evaluation.tables.items():
+        writer.add_text(f"{name}/{key}", as_markdown(table), step)
+
+
+def lab_health(run: RunInfo, step: int, message: str) -> None:
+    if writer := _writers.get(run.folder):
+        writer.add_text("health", message, step)
+
+
+def lab_checkpoint_saved(run: RunInfo) -> None:
+    """What a resume from this checkpoint would continue must be on disk too."""
+    if writer := _writers.get(run.folder):
+        writer.flush()
+
+
+def lab_run_finished(run: RunInfo) -> None:
+    if writer := _writers.pop(run.folder, None):
+        writer.close()
+
+
+def as_markdown(table: Table) -> str:
+    """The table in Markdown, which TensorBoard renders; floats have four significant digits."""
+    rows = [table.columns, ["---"] * len(table.columns), *table.rows]
+    return "\n".join("| " + " | ".join(_cell(value) for value in row) + " |" for row in rows)
+
+
+def _cell(value: str | float | int) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,307 @@
+"""The observers that the core brings along: metrics.jsonl, TensorBoard, the progress display."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from pluglab.builtin import console, metrics_jsonl, tensorboard
+from pluglab.protocols import Evaluation, Table
+from pluglab.runs import RunInfo
+
+HISTORY = metrics_jsonl.FILE
+EVALUATION = Evaluation(
+    scalars={"target_test": 0.75, "source_test": 0.9, "loss": float("nan")},
+    figures={"still": np.full((4, 5, 3), 255, np.uint8), "film": np.zeros((2, 4, 5, 3), np.uint8)},
+    tables={"classes": Table(["class", "accuracy"], [["a|b", 0.123456], ["c", 1]])},
+    headline=("target_test",),
+)
+
+
+def a_run(folder: Path, **changes: int) -> RunInfo:
+    values: dict[str, int] = {"seed": 3, "steps": 100, "batch_size": 8, **changes}
+    return RunInfo(folder=folder, recipe="r", variant="dann", **values)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunInfo:
+    return a_run(tmp_path)
+
+
+# metrics.jsonl ---------------------------------------------------------------------------------------
+
+
+def train(run: RunInfo, start: int, stop: int) -> None:
+    """The events of a run that logs every 10 steps and evaluates every 20."""
+    metrics_jsonl.lab_run_started(run, start)
+    for step in range(start + 10, stop + 1, 10):
+        metrics_jsonl.lab_step_logged(run, step, {"loss": 1 / step})
+        if step % 20 == 0:
+            metrics_jsonl.lab_evaluated(run, step, "accuracy", EVALUATION)
+            metrics_jsonl.lab_checkpoint_saved(run, step, run.folder / "checkpoints" / f"{step}.pt")
+
+
+def events(run: RunInfo, kind: str) -> list[dict]:
+    return [event for event in metrics_jsonl.read_history(run.folder / HISTORY) if event["type"] == kind]
+
+
+def test_every_event_is_one_line_with_its_values(run: RunInfo) -> None:
+    train(run, 0, 20)
+    metrics_jsonl.lab_health(run, 20, "the loss is not finite")
+    metrics_jsonl.lab_run_finished(run, "finished")
+    history = metrics_jsonl.read_history(run.folder / HISTORY)
+    kinds = ["run_started", "step", "step", "evaluation", "checkpoint", "health", "run_finished"]
+    assert [event["type"] for event in history] == kinds
+    assert history[2]["step"] == 20 and history[2]["scalars"] == {"loss": 0.05}
+    assert history[3]["name"] == "accuracy" and history[3]["scalars"]["target_test"] == 0.75
+    assert history[4]["file"] == "20.pt" and history[5]["message"] == "the loss is not finite"
+    assert all(before["time"] <= after["time"] for before, after in itertools.pairwise(history))
+
+
+def test_values_that_are_not_finite_stay_valid_json(run: RunInfo) -> None:
+    metrics_jsonl.lab_step_logged(run, 1, {"a": float("nan"), "b": float("inf"), "c": 1.5})
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    event = json.loads((run.folder / HISTORY).read_text(), parse_constant=refuse)
+    assert event["scalars"] == {"a": None, "b": None, "c": 1.5}
+
+
+def test_a_resumed_run_has_the_history_of_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole, resumed = (a_run(tmp_path / name) for name in ("whole", "resumed"))
+    for run in (whole, resumed):
+        run.folder.mkdir()
+    train(whole, 0, 100)
+    train(resumed, 0, 50)
+    train(resumed, 40, 100)
+    for kind in ("step", "evaluation", "checkpoint"):
+        left, right = ([{**event, "time": 0} for event in events(run, kind)] for run in (whole, resumed))
+        assert left == right
+    assert [event["step"] for event in events(resumed, "run_started")] == [0, 40]
+
+
+def test_a_half_written_last_line_is_left_out_and_then_dropped(run: RunInfo) -> None:
+    train(run, 0, 40)
+    path = run.folder / HISTORY
+    whole = metrics_jsonl.read_history(path)
+    with path.open("ab") as file:
+        file.write(b'{"type": "step", "step": 50, "sca' + "é".encode()[:1])
+    assert metrics_jsonl.read_history(path) == whole
+    train(run, 40, 60)
+    assert [event["step"] for event in events(run, "step")] == [10, 20, 30, 40, 50, 60]
+
+
+def test_a_run_that_starts_over_has_no_old_history(run: RunInfo) -> None:
+    train(run, 0, 40)
+    train(run, 0, 20)
+    assert [event["step"] for event in events(run, "step")] == [10, 20]
+
+
+def test_a_missing_history_is_empty(tmp_path: Path) -> None:
+    assert metrics_jsonl.read_history(tmp_path / "nothing.jsonl") == []
+
+
+# TensorBoard -------------------------------------------------------------------------------------------
+
+
+def read_events(folder: Path) -> object:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(folder / "tensorboard"))
+    return accumulator.Reload()
+
+
+def board(run: RunInfo, start: int, stop: int, value: float) -> None:
+    tensorboard.lab_run_started(run, start)
+    for step in range(start + 10, stop + 1, 10):
+        tensorboard.lab_step_logged(run, step, {"loss": value})
+    tensorboard.lab_checkpoint_saved(run)
+
+
+def test_tensorboard_shows_scalars_pictures_and_tables(run: RunInfo) -> None:
+    board(run, 0, 20, 0.5)
+    tensorboard.lab_evaluated(run, 20, "accuracy", EVALUATION)
+    tensorboard.lab_health(run, 20, "loss is flat")
+    tensorboard.lab_run_finished(run)
+    found = read_events(run.folder)
+    assert [(event.step, event.value) for event in found.Scalars("train/loss")] == [(10, 0.5), (20, 0.5)]
+    assert found.Scalars("accuracy/target_test")[0].value == 0.75
+    assert {image.width for tag in ("still", "film") for image in found.Images(f"accuracy/{tag}")} == {5}
+    text = found.Tensors("accuracy/classes/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert text == "| class | accuracy |\n| --- | --- |\n| a\\|b | 0.1235 |\n| c | 1 |"
+    assert found.Tensors("health/text_summary")
+
+
+@pytest.mark.parametrize(("start", "expected"), [(30, [1, 1, 1, 2, 2]), (0, [2, 2, 2, 2, 2])])
+def test_a_resume_hides_what_is_done_again(run: RunInfo, start: int, expected: list[float]) -> None:
+    board(run, 0, 40, 1.0)
+    tensorboard.lab_run_finished(run)
+    board(run, start, 50, 2.0)
+    tensorboard.lab_run_finished(run)
+    found = read_events(run.folder).Scalars("train/loss")
+    assert [event.step for event in found] == [10, 20, 30, 40, 50]
+    assert [event.value for event in found] == expected
+
+
+def test_a_run_that_is_only_evaluated_writes_no_events(run: RunInfo) -> None:
+    tensorboard.lab_evaluated(run, 20, "accuracy", EVALUATION)
+    assert not (run.folder / "tensorboard").exists()
+
+
+# The progress display ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Time that passes only when told to."""
+    now = [1000.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+
+    def wait(seconds: float) -> None:
+        now[0] += seconds
+
+    return wait
+
+
+def test_plain_lines_come_every_ten_seconds_on_stderr(
+    run: RunInfo, clock: Callable[[float], None], capsys: pytest.CaptureFixture
+) -> None:
+    console.lab_run_started(run, 0)
+    for step in range(10, 101, 10):
+        clock(4)
+        console.lab_step_logged(run, step, {"loss": 0.25})
+    console.lab_run_finished(run, "finished")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "dann, seed 3: 0 of 100",
+        "dann, seed 3: 30 of 100, 30 %, 28 s left, 20 images/s  loss 0.25",
+        "dann, seed 3: 60 of 100, 60 %, 16 s left, 20 images/s  loss 0.25",
+        "dann, seed 3: 90 of 100, 90 %, 4 s left, 20 images/s  loss 0.25",
+        "dann, seed 3: finished at step 100 after 40 s, 20 images/s  loss 0.25",
+    ]
+
+
+def test_speed_leaves_out_evaluations_and_checkpoints(
+    run: RunInfo, clock: Callable[[float], None], capsys: pytest.CaptureFixture
+) -> None:
+    console.lab_run_started(run, 0)
+    clock(2)
+    console.lab_step_logged(run, 10, {})
+    clock(60)
+    console.lab_evaluated(run, 10, "accuracy", EVALUATION)
+    clock(60)
+    console.lab_checkpoint_saved(run, 10)
+    clock(2)
+    console.lab_step_logged(run, 20, {})
+    console.lab_run_finished(run, "interrupted")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == "step 10  accuracy  target_test 0.75"
+    assert lines[2].endswith("40 images/s")
+    assert lines[-1].startswith("dann, seed 3: interrupted at step 20 after 2 min 4 s")
+
+
+def test_a_resumed_run_counts_only_its_own_steps(
+    tmp_path: Path, clock: Callable[[float], None], capsys: pytest.CaptureFixture
+) -> None:
+    run = a_run(tmp_path, index=1, count=3)
+    console.lab_run_started(run, 80)
+    clock(20)
+    console.lab_step_logged(run, 90, {"loss": 1.0})
+    console.lab_run_finished(run, "finished")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "dann, seed 3 (2 of 3): 80 of 100"
+    assert lines[1].startswith("dann, seed 3 (2 of 3): 90 of 100, 90 %, 20 s left, 4 images/s")
+
+
+def test_warnings_show_even_where_a_run_is_only_evaluated(
+    run: RunInfo, capsys: pytest.CaptureFixture
+) -> None:
+    console.lab_health(run, 5, "loss [bold]is[/bold] nan")
+    console.lab_evaluated(run, 5, "accuracy", EVALUATION)
+    out, err = capsys.readouterr()
+    assert out == "" and err.splitlines() == [
+        "warning: step 5: loss [bold]is[/bold] nan",
+        "step 5  accuracy  target_test 0.75",
+    ]
+
+
+def on_a_terminal(width: int = 80) -> tuple[Console, io.StringIO]:
+    written = io.StringIO()
+    return Console(file=written, force_terminal=True, width=width, color_system=None), written
+
+
+def test_the_live_bar_shows_everything_and_leaves_the_terminal_as_it_was() -> None:
+    terminal, written = on_a_terminal()
+    stdout, stderr = sys.stdout, sys.stderr
+    display = console.LiveDisplay(terminal, "dann, seed 0 (2 of 3)", 200)
+    assert sys.stdout is stdout
+    display.update(50, "99 images/s  loss 0.25")
+    display.live.refresh()
+    display.say("step 50  accuracy  target_test 0.75")
+    display.stop()
+    text = written.getvalue()
+    for part in ("dann, seed 0 (2 of 3)", "25 %", "50/200", "left", "99 images/s  loss 0.25", "target_test"):
+        assert part in text
+    assert sys.stderr is stderr
+    assert text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l")
+
+
+def test_the_cursor_is_never_left_hidden_while_the_bar_is_live() -> None:
+    terminal, written = on_a_terminal()
+    display = console.LiveDisplay(terminal, "run", 10)
+    assert written.getvalue().rfind("\x1b[?25h") > written.getvalue().rfind("\x1b[?25l")
+    display.stop()
+
+
+def test_no_line_of_the_live_bar_is_longer_than_the_terminal() -> None:
+    terminal, _ = on_a_terminal(width=60)
+    display = console.LiveDisplay(terminal, "domain separation network, seed 0 (12 of 30)", 15000, 14000)
+    display.update(14999, "9,999 images/s  " + "  ".join(f"loss_{i} 0.1234" for i in range(9)))
+    lines = terminal.render_lines(display._picture(), pad=False)
+    display.stop()
+    assert len(lines) == 2
+    assert all(sum(segment.cell_length for segment in line) <= 60 for line in lines)
+
+
+def test_the_preparation_bar_says_how_it_ended(
+    clock: Callable[[float], None], capsys: pytest.CaptureFixture
+) -> None:
+    with console.progress_bar("decode USPS", 30) as bar:
+        for _ in range(3):
+            clock(7)
+            bar.advance(10)
+    with pytest.raises(ValueError, match="broken"), console.progress_bar("decode SVHN", 30) as bar:
+        bar.advance(10)
+        raise ValueError("broken archive")
+    assert capsys.readouterr().err.splitlines() == [
+        "decode USPS: 0 of 30",
+        "decode USPS: 20 of 30, 67 %, 7 s left",
+        "decode USPS: done after 21 s",
+        "decode SVHN: 0 of 30",
+        "decode SVHN: stopped at 10 of 30 after 0 s",
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(8.4, "8 s"), (59.6, "1 min 0 s"), (3800, "1 h 3 min")])
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert console.duration(seconds) == text
+
+
+def test_the_observers_import_nothing_heavy() -> None:
+    code = (
+        "import sys; from pluglab.builtin import console, metrics_jsonl, tensorboard;"
+        "print([m for m in ('torch', 'numpy', 'tensorboard', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

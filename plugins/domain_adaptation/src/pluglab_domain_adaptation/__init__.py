@@ -1,0 +1,1 @@
+"""Unsupervised domain adaptation: train on a labelled source, do well on an unlabelled target."""

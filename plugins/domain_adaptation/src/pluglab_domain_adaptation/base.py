@@ -1,0 +1,132 @@
+"""What every method here shares: an encoder, a classifier, one optimizer, and how to predict with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from pluglab.components import Component, Options, Reference
+from pluglab.errors import UserError
+from pluglab.protocols import Batch, ImageSpec
+from pluglab.training import TrainerBase, modules_of, scale_lr
+from pluglab_domain_adaptation.encoders import Encoder
+from pluglab_domain_adaptation.networks import DomainNetwork, Statistics
+
+
+def named(name: str, **options: Any) -> Any:
+    """The default of an option that is a component: its name, and options of its own."""
+    return Field({"name": name, **options} if options else name)
+
+
+class ClassifierOptions(Options):
+    """The options of every method: a fair comparison holds them fixed."""
+
+    encoder: Annotated[Component, Reference("encoder")] = named("modern")
+    """The networks."""
+    optimizer: Annotated[Component, Reference("optimizer")] = named("adamw", lr=2e-3, weight_decay=1e-3)
+    """The optimizer of all networks."""
+    schedule: Annotated[Component, Reference("schedule")] = named("one_cycle")
+    """Learning-rate multiplier over training progress."""
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    """Share of each label that is spread over all classes (Szegedy et al. 2016)."""
+
+
+class AdaptiveOptions(ClassifierOptions):
+    """The options of every method that reads an unlabelled target."""
+
+    batch_norm: Statistics = "per_domain"
+    """Batch-norm statistics of source and target together ('joint'), or of each domain apart, in training
+    and in prediction ('per_domain': Li et al. 2016, Chang et al. 2019)."""
+
+
+class ClassifierTrainer(TrainerBase):
+    """Features and a classifier. Can classify, embed, and list its networks."""
+
+    features: nn.Module
+    classifier: nn.Module
+    optimizer: torch.optim.Optimizer
+
+    def __init__(self, config: Any, data: Mapping[str, ImageSpec]) -> None:
+        self.config, self.spec = config, one_spec(data)
+        self.encoder: Encoder = config.encoder.build(self.spec)
+        self.schedule = config.schedule.build()
+        self.statistics: Statistics = getattr(config, "batch_norm", "joint")
+        self.features = self.domain_network(self.encoder.features())
+        self.classifier = self.domain_network(self.encoder.classifier(self.spec.num_classes))
+
+    def domain_network(self, network: nn.Module) -> nn.Module:
+        """`network`, called as `network(inputs, role)`, with batch norm as the options want it.
+
+        Not for a discriminator: statistics of each domain would hide from it the very shift it looks for.
+        """
+        return DomainNetwork(network, self.statistics)
+
+    def class_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy with label smoothing."""
+        return F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+
+    def descend(self, loss: Tensor, p: float) -> None:
+        """One step of the optimizer at the rate of training progress `p`."""
+        scale_lr(self.optimizer, self.schedule(p))
+        self.update(self.optimizer, loss)
+
+    def predict(self, images: Tensor, role: str) -> Tensor:
+        """Class logits N x K."""
+        return self.classifier(self.features(images, role), role)
+
+    def embed(self, images: Tensor, role: str) -> Tensor:
+        """Features N x F: what the classifier sees."""
+        return self.features(images, role)
+
+    def networks(self) -> Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        """Each network with two blank inputs."""
+        device = next(self.features.parameters()).device
+        images = torch.zeros(2, self.spec.channels, self.spec.height, self.spec.width, device=device)
+        features = torch.zeros(2, self.encoder.out_features, device=device)
+        inputs = {"features": images}
+        return {name: (net, (inputs.get(name, features),)) for name, net in modules_of(self).items()}
+
+
+def labelled(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Images and labels of a role that requires labels. Raises `UserError` where there are none."""
+    if batch.labels is None:
+        raise UserError("this role needs labels", help=["choose a labelled data set"])
+    return batch.images, batch.labels
+
+
+def parameters_of(*networks: nn.Module) -> Iterable[nn.Parameter]:
+    """All parameters of several networks."""
+    return (parameter for network in networks for parameter in network.parameters())
+
+
+def one_spec(data: Mapping[str, ImageSpec]) -> ImageSpec:
+    """The image shape and classes that all roles share. Raises `UserError` where they differ."""
+    specs = list(data.items())
+    name, first = specs[0]
+    for other, spec in specs[1:]:
+        if _shape(spec) != _shape(first):
+            raise UserError(
+                f"{name} has images of {_shape(first)}, {other} of {_shape(spec)}: one network reads both",
+                help=["give both data sets the same `size` and number of channels"],
+            )
+        if spec.classes is not None and first.classes is not None and spec.classes != first.classes:
+            raise UserError(
+                f"{name} has the classes {_names(first)}, {other} has {_names(spec)}",
+                help=["domain adaptation needs the same classes, in the same order, in both domains"],
+            )
+    if not first.num_classes:
+        raise UserError(f"{name} has no classes to learn", help=["choose a labelled data set"])
+    return first
+
+
+def _shape(spec: ImageSpec) -> str:
+    return f"{spec.channels} x {spec.height} x {spec.width}"
+
+
+def _names(spec: ImageSpec) -> str:
+    return ", ".join(spec.classes or ())

@@ -1,0 +1,56 @@
+"""DANN: domain-adversarial training of neural networks (Ganin et al. 2016, arXiv:1505.07818)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pluglab.components import Component, Reference
+from pluglab.protocols import Batch, ImageSpec, Progress, Role
+from pluglab_domain_adaptation.base import AdaptiveOptions, ClassifierTrainer, labelled, named, parameters_of
+from pluglab_domain_adaptation.losses import accuracy, domain_accuracy, domain_labels, domain_loss
+from pluglab_domain_adaptation.networks import reverse
+
+
+class DANN(ClassifierTrainer):
+    """Features that classify the source and from which a discriminator cannot tell the domain.
+
+    One loss for all networks: class + w x domain, where the domain loss reaches the features through
+    gradient reversal, scaled by the adaptation factor lambda(p) (eq. 9, 14 and 18).
+    """
+
+    class Config(AdaptiveOptions):
+        domain_weight: float = Field(0.3, ge=0)
+        """Weight w of the domain loss; the paper's is 1."""
+        adaptation: Annotated[Component, Reference("schedule")] = named("sigmoid_ramp")
+        """The adaptation factor lambda over training progress (eq. 14)."""
+
+    roles = (Role("source", labels="required"), Role("target", labels="hidden"))
+
+    def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
+        super().__init__(config, data)
+        self.adaptation = config.adaptation.build()
+        self.discriminator = self.encoder.discriminator()
+        networks = self.features, self.classifier, self.discriminator
+        self.optimizer = config.optimizer.build(parameters_of(*networks))
+
+    def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
+        (source, labels), target = labelled(batch["source"]), batch["target"].images
+        p = progress.fraction
+        features = self.features(torch.cat([source, target]), "both")
+        logits, _ = self.classifier(features, "both").chunk(2)
+        domains = self.discriminator(reverse(features, self.adaptation(p)))
+        is_target = domain_labels(len(features), features.device)
+
+        class_loss, adversarial = self.class_loss(logits, labels), domain_loss(domains, is_target)
+        self.descend(class_loss + self.config.domain_weight * adversarial, p)
+        return {
+            "class": class_loss.detach(),
+            "domain": adversarial.detach(),
+            "accuracy": accuracy(logits, labels),
+            "domain_accuracy": domain_accuracy(domains, is_target),
+        }

@@ -1,0 +1,30 @@
+"""Kind `encoder`: the networks of one preset, shared by every method. Imports no torch.
+
+An encoder is built with the shape of the images and hands out its networks, a fresh one at each call:
+
+* `features()`: images N x C x H x W in [-1, 1] to features N x F, with F = `out_features`;
+* `classifier(classes)`: features N x F to class logits N x K;
+* `discriminator()`: features N x F to domain logits, N x 1 (large means target) or N x 2 (source, target).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from torch import nn
+
+    from pluglab.protocols import ImageSpec
+
+
+class Encoder(Protocol):
+    """What a method needs of an encoder. `__init__` raises `UserError` for images that do not fit."""
+
+    Config: ClassVar[type[BaseModel]]
+    out_features: int
+
+    def __init__(self, config: Any, spec: ImageSpec) -> None: ...
+    def features(self) -> nn.Module: ...
+    def classifier(self, classes: int) -> nn.Module: ...
+    def discriminator(self) -> nn.Module: ...

@@ -1,0 +1,40 @@
+"""The part of an encoder that depends on nothing but its networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from pydantic import BaseModel
+from torch import nn
+
+from pluglab.components import Options
+from pluglab.errors import UserError
+from pluglab.protocols import ImageSpec
+
+
+class EncoderBase:
+    """Keeps the options and measures `out_features`, so that presets only write their layers."""
+
+    Config: ClassVar[type[BaseModel]] = Options
+
+    def __init__(self, config: Any, spec: ImageSpec) -> None:
+        self.config, self.spec = config, spec
+        self.out_features = count_features(self.features, spec, type(self).__name__)
+
+    def features(self) -> nn.Module:
+        raise TypeError(f"{type(self).__name__} must define features()")
+
+
+def count_features(build: Callable[[], nn.Module], spec: ImageSpec, name: str) -> int:
+    """F of the network that `build` makes, computed without memory, arithmetic or random numbers."""
+    size = f"{spec.height} x {spec.width}"
+    with torch.device("meta"):
+        images = torch.empty(2, spec.channels, spec.height, spec.width)
+        try:
+            features = build()(images)
+        except RuntimeError as error:
+            help = ["give the data sets a larger `size`", "or choose another encoder: `lab list encoders`"]
+            raise UserError(f"images of {size} are too small for the encoder {name}", help=help) from error
+    return int(features.shape[1])

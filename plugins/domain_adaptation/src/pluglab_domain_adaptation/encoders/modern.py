@@ -1,0 +1,41 @@
+"""The default encoder: small, quick, and stronger on digits than the networks of the papers."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from torch import nn
+
+from pluglab.components import Options
+from pluglab_domain_adaptation.encoders.base import EncoderBase
+
+
+class Modern(EncoderBase):
+    """Six 3x3 convolutions in three pairs with batch norm and leaky ReLU, averaged to 2x2 positions."""
+
+    class Config(Options):
+        width: int = Field(32, ge=1)
+        """Channels of the first pair; the second has twice, the third four times as many."""
+        dropout: float = Field(0.2, ge=0, lt=1)
+        """Chance that a channel is dropped after each halving of the image."""
+
+    def features(self) -> nn.Module:
+        channels, w, drop = self.spec.channels, self.config.width, nn.Dropout2d(self.config.dropout)
+        first = [*_convolution(channels, w), *_convolution(w, w), nn.MaxPool2d(2), drop]
+        second = [*_convolution(w, 2 * w), *_convolution(2 * w, 2 * w), nn.MaxPool2d(2), drop]
+        third = [*_convolution(2 * w, 4 * w), *_convolution(4 * w, 4 * w)]
+        return nn.Sequential(*first, *second, *third, nn.AdaptiveAvgPool2d(2), nn.Flatten())
+
+    def classifier(self, classes: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(self.out_features, 128), nn.LeakyReLU(0.1), nn.Linear(128, classes))
+
+    def discriminator(self) -> nn.Module:
+        return nn.Sequential(nn.Linear(self.out_features, 256), nn.LeakyReLU(0.1), nn.Linear(256, 2))
+
+
+def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
+    # No bias: the batch norm that follows would remove it.
+    return [
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.LeakyReLU(0.1, inplace=True),
+    ]

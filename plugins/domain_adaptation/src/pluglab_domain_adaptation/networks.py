@@ -1,0 +1,76 @@
+"""Networks that know domains: gradient reversal, and batch norm with statistics of each domain."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+Statistics = Literal["joint", "per_domain"]
+
+
+class _Reverse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor
+        return features.view_as(features)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return -ctx.factor * gradients[0], None
+
+
+def reverse(features: Tensor, factor: float) -> Tensor:
+    """The same values; the gradient comes back times -`factor` (Ganin et al. 2016, eq. 16 and 17)."""
+    return _Reverse.apply(features, factor)
+
+
+class DomainNetwork(nn.Module):
+    """A network that is told where its input comes from: `role` is 'source', 'target', or 'both'.
+
+    'both' is one batch whose first half is the source's and whose second half, of equal size, the
+    target's. With `joint` batch norm the role changes nothing.
+    """
+
+    def __init__(self, network: nn.Module, batch_norm: Statistics = "joint") -> None:
+        super().__init__()
+        self.network = with_domain_statistics(network) if batch_norm == "per_domain" else network
+        self._norms = [m for m in self.modules() if isinstance(m, DomainBatchNorm)]
+
+    def forward(self, inputs: Tensor, role: str = "both") -> Tensor:
+        for norm in self._norms:
+            norm.role = role
+        return self.network(inputs)
+
+
+class DomainBatchNorm(nn.Module):
+    """Batch norm whose mean and variance are the domain's own; scale and shift are shared.
+
+    The statistics of AdaBN (Li et al. 2016), kept up during training as in DSBN (Chang et al. 2019).
+    """
+
+    def __init__(self, norm: _BatchNorm) -> None:
+        super().__init__()
+        self.source, self.target = norm, copy.deepcopy(norm)
+        self.target.weight, self.target.bias = norm.weight, norm.bias
+        self.role = "both"
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self.role == "source":
+            return self.source(inputs)
+        if self.role == "target":
+            return self.target(inputs)
+        source, target = inputs.chunk(2)
+        return torch.cat([self.source(source), self.target(target)])
+
+
+def with_domain_statistics(network: nn.Module) -> nn.Module:
+    """`network` with every batch norm replaced, in place, by a `DomainBatchNorm`."""
+    if isinstance(network, _BatchNorm):
+        return DomainBatchNorm(network)
+    for name, child in network.named_children():
+        setattr(network, name, with_domain_statistics(child))
+    return network

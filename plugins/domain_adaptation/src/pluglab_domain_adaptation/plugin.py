@@ -1,0 +1,27 @@
+"""What this distribution registers. Imports nothing heavy: targets are loaded when they are used."""
+
+from pluglab.registry import Registrar
+
+_HERE = "pluglab_domain_adaptation"
+
+
+def lab_register(registry: Registrar) -> None:
+    """Trainers of domain adaptation, and the encoders that they share."""
+    _trainers(registry)
+    _encoders(registry)
+
+
+def _trainers(registry: Registrar) -> None:
+    add = registry.add
+    add("trainer", "source_only", f"{_HERE}.baselines:SourceOnly", summary="supervised on the source alone")
+    add("trainer", "target_only", f"{_HERE}.baselines:TargetOnly", summary="supervised on the target")
+    dann = "domain-adversarial training by gradient reversal"
+    add("trainer", "dann", f"{_HERE}.dann:DANN", summary=dann, paper="arXiv:1505.07818")
+
+
+def _encoders(registry: Registrar) -> None:
+    add, module = registry.add, f"{_HERE}.encoders"
+    add("encoder", "modern", f"{module}.modern:Modern", summary="six 3x3 convolutions: the default")
+    add("encoder", "dann_i", f"{module}.dann:DannI", summary="two 5x5 convolutions, 32-48")
+    add("encoder", "dann_ii", f"{module}.dann:DannII", summary="two 5x5 convolutions, 64-48, Mish heads")
+    add("encoder", "dann_iii", f"{module}.dann:DannIII", summary="five 3x3 convolutions, 64 to 512")

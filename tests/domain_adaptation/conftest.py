@@ -1,0 +1,65 @@
+"""The registry as the program would fill it, and small generated batches of two domains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from pluglab.builtin import optim
+from pluglab.components import make
+from pluglab.protocols import Batch, ImageSpec, Progress
+from pluglab.registry import Registrar, Registry
+from pluglab_domain_adaptation import plugin
+
+DIGITS = tuple("0123456789")
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    registry = Registry()
+    for name, module in (("optim", optim), ("domain_adaptation", plugin)):
+        registrar = Registrar(name)
+        module.lab_register(registrar)
+        registry.extend(registrar.entries)
+    return registry
+
+
+def spec_of(size: int = 28, channels: int = 3, classes: tuple[str, ...] | None = DIGITS) -> ImageSpec:
+    return ImageSpec(channels, size, size, 1000, classes)
+
+
+@pytest.fixture
+def build(registry: Registry) -> Callable[..., Any]:
+    """A trainer by name and options, set up in one process on the CPU, in float32."""
+
+    def build(name: str, seed: int = 0, size: int = 28, **options: Any) -> Any:
+        torch.manual_seed(seed)
+        trainer = make(registry, "trainer", name, **options)
+        roles = {role.name: spec_of(size) for role in trainer.target.roles}
+        built = trainer.build(roles)
+        built.setup(Fabric(accelerator="cpu", devices=1))
+        return built
+
+    return build
+
+
+def batch_at(step: int, roles: tuple[str, ...] = ("source", "target"), size: int = 28) -> dict[str, Batch]:
+    """Eight images a role, a fixed function of the step; the target is darker and has no labels."""
+    generator = torch.Generator().manual_seed(step)
+    images = {r: torch.rand(8, 3, size, size, generator=generator) * 2 - 1 for r in roles}
+    labels = torch.randint(10, (8,), generator=generator)
+    return {r: Batch(x - float(r == "target"), labels if r == roles[0] else None) for r, x in images.items()}
+
+
+def train(trainer: Any, start: int, stop: int, total: int) -> dict[str, torch.Tensor]:
+    """Steps `start` to `stop` - 1 of `total`; the figures of the last."""
+    figures: dict[str, torch.Tensor] = {}
+    for step in range(start, stop):
+        torch.manual_seed(step)  # the engine restores the random generators; here they follow the step
+        roles = tuple(role.name for role in trainer.roles)
+        figures = dict(trainer.step(batch_at(step, roles), Progress(step, total)))
+    return figures

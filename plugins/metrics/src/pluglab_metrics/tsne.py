@@ -124,7 +124,7 @@ def _draw(plane: np.ndarray, series: list[Series], title: str) -> np.ndarray:
     axes = figure.subplots()
     for item in series:
         x, y = plane[item.mask].T
-        axes.scatter(x, y, s=26, linewidths=0.4, label=item.name, **item.look)
+        axes.scatter(x, y, s=34, linewidths=0.4, label=item.name, **item.look)
     axes.set_aspect("equal", adjustable="datalim")
     bare(axes)
     axes.set_title(title, fontsize=11)

@@ -1,0 +1,137 @@
+"""t-SNE, proxy A-distance, learning curves and reconstructions."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.neighbors import KNeighborsClassifier
+
+from pluglab.data import Images, to_float
+from pluglab.errors import UserError
+from pluglab_metrics.curves import grouped
+from pluglab_metrics.distance import proxy_a_distance
+from pluglab_metrics.roles import images_at, pick
+from pluglab_metrics.tsne import UNLABELLED, to_plane
+
+
+class Pixels:
+    """Features are the pixels; reconstructions are dimmed."""
+
+    def embed(self, images, role):
+        return images.to(torch.bfloat16)
+
+    def reconstruct(self, images, role):
+        return images * 0.5
+
+
+def is_picture(array):
+    return array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3 and array.shape[1] >= 700
+
+
+def test_picked_images_are_fixed_spread_and_fetched_across_batches(two_domains, digits):
+    data = two_domains["source"]["test"]
+    index = pick(data, 300, seed=1)
+    assert torch.equal(index, pick(data, 300, seed=1))
+    assert not torch.equal(index, pick(data, 300, seed=2))
+    assert index.unique().numel() == 300 and index.max() > 1500
+    assert torch.equal(images_at(data, index, size=64), to_float(digits.pixels[index]))
+    assert len(pick(data, 10**6, seed=1)) == len(digits)
+
+
+def test_tsne_pictures_of_two_domains_and_of_one(build, two_domains, context):
+    evaluator = build("evaluator", "latent_tsne", points=120)
+    found = evaluator.evaluate(Pixels(), two_domains, context)
+    assert set(found.figures) == {"tsne_by_class", "tsne_by_domain"}
+    assert all(map(is_picture, found.figures.values()))
+    again = evaluator.evaluate(Pixels(), two_domains, context)
+    assert (found.figures["tsne_by_class"] == again.figures["tsne_by_class"]).all()
+    single = evaluator.evaluate(Pixels(), {"source": two_domains["source"]}, context)
+    assert list(single.figures) == ["tsne_by_class"]
+    assert list(evaluator.evaluate(Pixels(), {"t": two_domains["target"]}, context).figures) == ["tsne"]
+
+
+def test_unlabelled_points_are_grey_below_the_others(build, two_domains):
+    evaluator = build("evaluator", "latent_tsne", points=100)
+    parts = [two_domains[role]["test"] for role in ("source", "target")]
+    cloud = evaluator._cloud(Pixels(), parts, seed=0)
+    series = cloud.by_class()
+    assert series[0].name == "no label" and series[0].mask.sum() == 50
+    assert (cloud.labels[cloud.domains == 1] == UNLABELLED).all()
+    assert [s.name for s in series[1:]] == [str(i) for i in np.unique(cloud.labels[:50])]
+    assert [s.name for s in cloud.by_domain()] == ["source", "target"]
+
+
+def test_tsne_keeps_neighbours(digits):
+    features = digits.pixels[:400].flatten(1).float().numpy()
+    plane, labels = to_plane(features, 30, 0), digits.labels[:400].numpy()
+    assert plane.shape == (400, 2)
+    assert KNeighborsClassifier(5).fit(plane[::2], labels[::2]).score(plane[1::2], labels[1::2]) > 0.85
+
+
+def test_tsne_of_few_points_and_of_broken_features():
+    few = np.random.default_rng(0).normal(size=(12, 3)).astype("float32")
+    assert np.isfinite(to_plane(few, 30, 0)).all()
+    few[0, 0] = np.nan
+    with pytest.raises(UserError, match="NaN"):
+        to_plane(few, 30, 0)
+
+
+def test_proxy_a_distance_of_known_distributions():
+    draw = np.random.default_rng(0).normal
+    assert proxy_a_distance(draw(size=(1000, 5)), draw(size=(1000, 5))) < 0.2
+    assert proxy_a_distance(draw(size=(500, 5)), draw(size=(500, 5)) + 100) == 2
+    # Means 2 apart along one axis: the best error is Phi(-1) = 0.1587, so the distance is 1.365.
+    shift = np.array([2.0, 0, 0])
+    assert proxy_a_distance(draw(size=(20000, 3)), draw(size=(20000, 3)) + shift) == pytest.approx(
+        1.365, abs=0.03
+    )
+
+
+def test_proxy_a_distance_evaluator(build, two_domains, context):
+    found = build("evaluator", "proxy_a_distance", images=200).evaluate(Pixels(), two_domains, context)
+    assert found.scalars == {"proxy_a_distance": pytest.approx(2.0)}
+    data = {"source": two_domains["source"]}
+    with pytest.raises(UserError, match="no role 'target'"):
+        build("evaluator", "proxy_a_distance").evaluate(Pixels(), data, context)
+
+
+HISTORY = [
+    {"type": "step", "step": 10, "scalars": {"lr": 0.1, "loss/class": 2.0, "loss/domain": 0.7}},
+    {"type": "evaluation", "step": 10, "name": "accuracy", "scalars": {"accuracy/target": 50.0}},
+    {"type": "health", "step": 15, "message": "D saturated"},
+    {"type": "step", "step": 20, "scalars": {"lr": 0.05, "loss/class": 1.0, "loss/domain": float("nan")}},
+]
+
+
+def test_curves_are_grouped_by_prefix():
+    panels = grouped(HISTORY)
+    assert list(panels) == ["loss", "lr", "accuracy"]
+    assert panels["loss"]["class"] == [(10, 2.0), (20, 1.0)]
+    assert panels["lr"] == {"lr": [(10, 0.1), (20, 0.05)]}
+    assert panels["accuracy"] == {"target": [(10, 50.0)]}
+
+
+def test_learning_curves_picture(build, context):
+    evaluator = build("evaluator", "learning_curves")
+    assert not evaluator.evaluate(None, {}, context).figures
+    context.history = HISTORY
+    assert is_picture(evaluator.evaluate(None, {}, context).figures["learning_curves"])
+
+
+def test_reconstruction_errors(build, two_domains, context, digits):
+    found = build("evaluator", "reconstructions", images=5000).evaluate(Pixels(), two_domains, context)
+    expected = (to_float(digits.pixels) * 0.5).square().mean().item()
+    assert found.scalars["reconstruction_mse/source/reconstruction"] == pytest.approx(expected)
+    assert set(found.figures) == {"reconstructions_source", "reconstructions_target"}
+    assert is_picture(found.figures["reconstructions_source"])
+
+
+def test_several_kinds_of_reconstruction_in_colour(build, data_of, context, digits):
+    class Kinds:
+        def reconstruct(self, images, role):
+            return {"perfect": images, "black": torch.full_like(images, -1)}
+
+    colour = Images(digits.pixels[:30], digits.labels[:30]).in_colour()
+    data = {"train": {"test": data_of("train", "test", colour)}}
+    found = build("evaluator", "reconstructions").evaluate(Kinds(), data, context)
+    assert found.scalars["reconstruction_mse/train/perfect"] == 0
+    assert is_picture(found.figures["reconstructions_train"])

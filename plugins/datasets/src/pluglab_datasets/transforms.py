@@ -27,26 +27,35 @@ def _uniform(
     return draws.mul_(high - low).add_(low)
 
 
+def _laid_out_as(result: Tensor, images: Tensor) -> Tensor:
+    """`result`, in channels_last where `images` are."""
+    if images.is_contiguous(memory_format=torch.channels_last):
+        return result.contiguous(memory_format=torch.channels_last)
+    return result.contiguous()
+
+
 class Standardize:
-    """(x - mean) / deviation with the mean and deviation of each single image, so that contrast and
-    brightness say nothing about the domain. The result is no longer within [-1, 1]."""
+    """(x - mean) / sqrt(variance + floor^2), with the mean and variance of each single image, so that
+    contrast and brightness say nothing about the domain. The result is not confined to [-1, 1]."""
 
     random = False
 
     class Config(Options):
         per_channel: bool = False
-        """Use each channel's own mean and deviation, which also removes a colour cast."""
+        """Use each channel's own mean and variance, which also removes a colour cast."""
         floor: float = Field(1e-2, gt=0)
-        """Lowest deviation divided by, in units of [-1, 1]; keeps a blank image from becoming noise."""
+        """Deviation below which an image counts as blank, in units of [-1, 1]: noise is not blown up."""
 
     def __init__(self, config: Config) -> None:
-        self.dims = (2, 3) if config.per_channel else (1, 2, 3)
-        self.floor = config.floor
+        self.per_channel, self.epsilon = config.per_channel, config.floor**2
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        variance, mean = torch.var_mean(images, self.dims, correction=0, keepdim=True)
-        scale = variance.sqrt_().clamp_(min=self.floor).reciprocal_()
-        return torch.addcmul(-mean * scale, images, scale)
+        if self.per_channel:
+            return F.group_norm(images, images.shape[1], eps=self.epsilon)
+        # Layer normalisation over whole images is exactly this, in one pass over contiguous memory.
+        rows = images if images.is_contiguous() else images.permute(0, 2, 3, 1)
+        normal = F.layer_norm(rows, rows.shape[1:], eps=self.epsilon)
+        return normal if rows is images else normal.permute(0, 3, 1, 2)
 
 
 class RandomAffine:
@@ -70,7 +79,8 @@ class RandomAffine:
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         theta = self._matrices(images, generator)
         grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-        return F.grid_sample(images, grid, padding_mode=self.config.padding, align_corners=False)
+        moved = F.grid_sample(images, grid, padding_mode=self.config.padding, align_corners=False)
+        return _laid_out_as(moved, images)
 
     def _matrices(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """N x 2 x 3, from output to input coordinates, both in [-1, 1] across the image."""
@@ -154,4 +164,4 @@ class ToGrey:
         if images.shape[1] == 1:
             return images
         weights = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-        return (images * weights).sum(1, keepdim=True).expand_as(images)
+        return _laid_out_as((images * weights).sum(1, keepdim=True).expand_as(images), images)

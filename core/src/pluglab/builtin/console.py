@@ -88,7 +88,10 @@ class LiveDisplay(_Timed):
         self.progress.update(self.task, completed=done, left=self.left(done))
 
     def say(self, text: str, style: str = "") -> None:
-        self.live.console.print(text, style=style, markup=False, highlight=False)
+        from rich.text import Text
+
+        # As a Text, because a style given to print would colour the bar as well.
+        self.live.console.print(Text(text, style=style))
 
     def stop(self) -> None:
         self.live.stop()

@@ -48,11 +48,13 @@ def build(registry: Registry) -> Callable[..., Any]:
 
 
 def batch_at(step: int, roles: tuple[str, ...] = ("source", "target"), size: int = 28) -> dict[str, Batch]:
-    """Eight images a role, a fixed function of the step; the target is darker and has no labels."""
+    """Eight smooth images a role, a fixed function of the step; the target is darker and has no labels."""
     generator = torch.Generator().manual_seed(step)
-    images = {r: torch.rand(8, 3, size, size, generator=generator) * 2 - 1 for r in roles}
+    coarse = torch.rand(2, 8, 3, 4, 4, generator=generator) * 2 - 1
+    source, target = (torch.nn.functional.interpolate(x, (size, size), mode="bilinear") for x in coarse)
+    images = {"source": source, "target": target - 1}
     labels = torch.randint(10, (8,), generator=generator)
-    return {r: Batch(x - float(r == "target"), labels if r == roles[0] else None) for r, x in images.items()}
+    return {role: Batch(images[role], labels if role == roles[0] else None) for role in roles}
 
 
 def train(trainer: Any, start: int, stop: int, total: int) -> dict[str, torch.Tensor]:

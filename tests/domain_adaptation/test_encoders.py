@@ -11,7 +11,7 @@ from pluglab.errors import UserError
 
 from .conftest import spec_of
 
-ENCODERS = ["dann_i", "dann_ii", "dann_iii", "modern"]
+ENCODERS = ["dann_i", "dann_ii", "dann_iii", "modern", "lenet", "dsn_paper"]
 
 
 def count(*networks: nn.Module) -> int:
@@ -53,6 +53,24 @@ def test_parameter_counts_follow_the_printed_layers(registry):
     assert total(registry, "modern") == six
 
 
+def test_lenet_and_the_dsn_networks_follow_the_printed_layers(registry):
+    lenet = convolution(3, 20, 5) + convolution(20, 50, 5) + linear(800, 500, 10)
+    assert total(registry, "lenet") == lenet + linear(500, 200, 200, 2)
+    shared = convolution(3, 32, 5) + convolution(32, 48, 5) + linear(7 * 7 * 48, 100)
+    assert total(registry, "dsn_paper") == shared + linear(100, 100, 10) + linear(100, 100, 2)
+    private = make(registry, "encoder", "dsn_paper").build(spec_of()).private_features()
+    assert count(private) == convolution(3, 32, 5) + convolution(32, 64, 5) + linear(7 * 7 * 64, 100)
+    decoder = make(registry, "decoder", "dsn_paper").build(100, spec_of())
+    drawn = convolution(3, 16, 5) + convolution(16, 16, 5) + convolution(16, 16, 3) + convolution(16, 3, 3)
+    assert count(decoder) == linear(100, 588) + drawn
+
+
+@pytest.mark.parametrize(("size", "channels"), [(28, 3), (32, 3), (28, 1), (27, 1)])
+def test_the_decoder_draws_images_of_the_asked_for_size(registry, size, channels):
+    decoder = make(registry, "decoder", "dsn_paper").build(100, spec_of(size, channels))
+    assert decoder(torch.zeros(2, 100)).shape == (2, channels, size, size)
+
+
 @pytest.mark.parametrize("name", ENCODERS)
 @pytest.mark.parametrize("size", [28, 32])
 @pytest.mark.parametrize("channels", [1, 3])
@@ -71,8 +89,8 @@ def test_the_papers_features_are_768_wide_at_28_pixels(registry, name):
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_images_too_small_for_an_encoder_are_a_clear_error(registry, name):
-    with pytest.raises(UserError, match="2 x 2 are too small for the encoder") as error:
-        make(registry, "encoder", name).build(spec_of(2))
+    with pytest.raises(UserError, match="3 x 3 are too small for the encoder") as error:
+        make(registry, "encoder", name).build(spec_of(3))
     assert "size" in error.value.help[0]
 
 

@@ -14,13 +14,14 @@ from pluglab_domain_adaptation.losses import domain_labels, domain_loss
 
 from .conftest import batch_at, spec_of, train
 
-METHODS = ["source_only", "target_only", "dann"]
-ADAPTIVE = ["dann"]
-ENCODERS = ["dann_i", "dann_ii", "dann_iii", "modern"]
+METHODS = ["source_only", "target_only", "dann", "dsn", "adda"]
+ADAPTIVE = ["dann", "dsn", "adda"]
+ENCODERS = ["dann_i", "dann_ii", "dann_iii", "modern", "lenet", "dsn_paper"]
 
 
 def weights(trainer) -> dict[str, torch.Tensor]:
-    parts = {k: v for k, v in trainer.state_dict().items() if "optimizer" not in k}
+    state = trainer.state_dict().items()
+    parts = {k: v for k, v in state if "optimizer" not in k and isinstance(v, dict)}
     return {f"{k}.{n}": t.clone() for k, part in parts.items() for n, t in part.items()}
 
 
@@ -54,15 +55,17 @@ def test_every_method_trains_every_network_of_every_encoder(build, method, encod
     assert not still, still
 
 
+@pytest.mark.parametrize("stop", [1, 2, 3])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_resumed_run_ends_with_the_same_bits(build, method):
+def test_a_resumed_run_ends_with_the_same_bits(build, method, stop):
+    """ADDA changes its phase at step 2, so it is stopped before, at and after the change."""
     straight = build(method)
     train(straight, 0, 4, total=4)
     first = build(method)
-    train(first, 0, 2, total=4)
+    train(first, 0, stop, total=4)
     second = build(method, seed=1)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
-    train(second, 2, 4, total=4)
+    train(second, stop, 4, total=4)
     expected, found = weights(straight), weights(second)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[k], found[k]) for k in expected)

@@ -88,8 +88,9 @@ class ClassifierTrainer(TrainerBase):
         device = next(self.features.parameters()).device
         images = torch.zeros(2, self.spec.channels, self.spec.height, self.spec.width, device=device)
         features = torch.zeros(2, self.encoder.out_features, device=device)
-        inputs = {"features": images}
-        return {name: (net, (inputs.get(name, features),)) for name, net in modules_of(self).items()}
+        inputs = {name: images for name in modules_of(self) if name.endswith("features")}
+        plain = {name: getattr(net, "network", net) for name, net in modules_of(self).items()}
+        return {name: (net, (inputs.get(name, features),)) for name, net in plain.items()}
 
 
 def labelled(batch: Batch) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,35 @@ def domain_loss(logits: Tensor, is_target: Tensor) -> Tensor:
     return F.cross_entropy(logits, is_target)
 
 
+def inverted_domain_loss(logits: Tensor, is_target: Tensor) -> Tensor:
+    """`domain_loss` with swapped labels: what ADDA's target encoder descends (Tzeng et al. 2017, eq. 9)."""
+    return domain_loss(logits, 1 - is_target)
+
+
+def si_mse(images: Tensor, reconstructions: Tensor) -> Tensor:
+    """Scale-invariant squared error of each image, averaged over the batch (Bousmalis et al. 2016, eq. 4).
+
+    With d = x - x_hat of k values: |d|^2 / k - (sum d)^2 / k^2. The second term is subtracted, and is of one
+    image, so that an offset of a whole image costs nothing.
+    """
+    difference = (images - reconstructions).flatten(1)
+    return (difference.square().mean(1) - difference.mean(1).square()).mean()
+
+
+def difference_loss(private: Tensor, shared: Tensor) -> Tensor:
+    """Soft orthogonality |H_c^T H_p|_F^2 of two codes N x F of one domain (Bousmalis et al. 2016, eq. 5).
+
+    As in the authors' experiments, the columns of H have zero mean over the batch and its rows unit length,
+    and the squares are averaged over the F x F entries, which makes beta independent of the width.
+    """
+    correlation = _directions(private).T @ _directions(shared)
+    return correlation.square().mean()
+
+
+def _directions(codes: Tensor) -> Tensor:
+    return F.normalize(codes - codes.mean(0), dim=1, eps=1e-6)
+
+
 def domain_accuracy(logits: Tensor, is_target: Tensor) -> Tensor:
     """Share of domains that are read right: 0.5 where the features no longer tell them apart."""
     found = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)

@@ -17,6 +17,10 @@ def _trainers(registry: Registrar) -> None:
     add("trainer", "target_only", f"{_HERE}.baselines:TargetOnly", summary="supervised on the target")
     dann = "domain-adversarial training by gradient reversal"
     add("trainer", "dann", f"{_HERE}.dann:DANN", summary=dann, paper="arXiv:1505.07818")
+    dsn = "shared and private features, and a decoder"
+    add("trainer", "dsn", f"{_HERE}.dsn:DSN", summary=dsn, paper="arXiv:1608.06019")
+    adda = "a target encoder that fools a discriminator"
+    add("trainer", "adda", f"{_HERE}.adda:ADDA", summary=adda, paper="arXiv:1702.05464")
 
 
 def _encoders(registry: Registrar) -> None:
@@ -25,3 +29,7 @@ def _encoders(registry: Registrar) -> None:
     add("encoder", "dann_i", f"{module}.dann:DannI", summary="two 5x5 convolutions, 32-48")
     add("encoder", "dann_ii", f"{module}.dann:DannII", summary="two 5x5 convolutions, 64-48, Mish heads")
     add("encoder", "dann_iii", f"{module}.dann:DannIII", summary="five 3x3 convolutions, 64 to 512")
+    add("encoder", "lenet", f"{module}.adda:LeNet", summary="LeNet of ADDA", paper="arXiv:1702.05464")
+    dsn, paper = f"{module}.dsn", "arXiv:1608.06019"
+    add("encoder", "dsn_paper", f"{dsn}:DsnPaper", summary="two 5x5 convolutions, a code of 100", paper=paper)
+    add("decoder", "dsn_paper", f"{dsn}:DsnDecoder", summary="four convolutions, one upsampling", paper=paper)

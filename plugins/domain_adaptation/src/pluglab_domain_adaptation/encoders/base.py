@@ -26,15 +26,17 @@ class EncoderBase:
     def features(self) -> nn.Module:
         raise TypeError(f"{type(self).__name__} must define features()")
 
+    def private_features(self) -> nn.Module:
+        return self.features()
+
 
 def count_features(build: Callable[[], nn.Module], spec: ImageSpec, name: str) -> int:
     """F of the network that `build` makes, computed without memory, arithmetic or random numbers."""
     size = f"{spec.height} x {spec.width}"
     with torch.device("meta"):
-        images = torch.empty(2, spec.channels, spec.height, spec.width)
         try:
-            features = build()(images)
-        except RuntimeError as error:
+            features = build()(torch.empty(2, spec.channels, spec.height, spec.width))
+        except (RuntimeError, ValueError) as error:
             help = ["give the data sets a larger `size`", "or choose another encoder: `lab list encoders`"]
             raise UserError(f"images of {size} are too small for the encoder {name}", help=help) from error
     return int(features.shape[1])

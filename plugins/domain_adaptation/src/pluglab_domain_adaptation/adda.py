@@ -1,0 +1,111 @@
+"""ADDA: adversarial discriminative domain adaptation (Tzeng et al. 2017, arXiv:1702.05464)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pluglab.components import Component, Reference
+from pluglab.protocols import Batch, ImageSpec, Progress, Role
+from pluglab.training import scale_lr
+from pluglab_domain_adaptation.base import (
+    ClassifierOptions,
+    ClassifierTrainer,
+    labelled,
+    named,
+    parameters_of,
+)
+from pluglab_domain_adaptation.losses import (
+    accuracy,
+    domain_accuracy,
+    domain_labels,
+    domain_loss,
+    inverted_domain_loss,
+)
+
+
+class ADDA(ClassifierTrainer):
+    """First a source encoder and classifier, supervised. Then both are fixed, and a copy of the encoder
+    learns to give target images features that a discriminator takes for the source's (eq. 9)."""
+
+    class Config(ClassifierOptions):
+        pretraining: float = Field(0.5, gt=0, lt=1)
+        """Share of training that is supervised, on the source alone."""
+        target_optimizer: Annotated[Component, Reference("optimizer")] = named(
+            "adam", lr=2e-4, betas=(0.5, 0.999)
+        )
+        """The optimizer of the target encoder; the paper's by default."""
+        discriminator_optimizer: Annotated[Component, Reference("optimizer")] = named(
+            "adam", lr=2e-4, betas=(0.5, 0.999)
+        )
+        """The optimizer of the discriminator; the paper's by default."""
+        target_schedule: Annotated[Component, Reference("schedule")] = named("constant")
+        """Multiplier of both rates over the progress of the adversarial part."""
+
+    roles = (Role("source", labels="required"), Role("target", labels="hidden"))
+
+    def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
+        super().__init__(config, data)
+        self.target_schedule = config.target_schedule.build()
+        self.target_features = self.domain_network(self.encoder.features())
+        self.discriminator = self.encoder.discriminator()
+        self.adapting = False
+        self.optimizer = config.optimizer.build(parameters_of(self.features, self.classifier))
+        self.target_optimizer = config.target_optimizer.build(parameters_of(self.target_features))
+        self.discriminator_optimizer = config.discriminator_optimizer.build(parameters_of(self.discriminator))
+
+    def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
+        share, p = self.config.pretraining, progress.fraction
+        if p < share:
+            return self.pretrain(batch, p / share)
+        if not self.adapting:
+            self.target_features.load_state_dict(self.features.state_dict())
+            self.adapting = True
+        return self.adapt(batch, (p - share) / (1 - share))
+
+    def pretrain(self, batch: Mapping[str, Batch], p: float) -> Mapping[str, Tensor]:
+        """Source encoder and classifier, supervised (eq. 4)."""
+        images, labels = labelled(batch["source"])
+        logits = self.classifier(self.features(images))
+        loss = self.class_loss(logits, labels)
+        self.descend(loss, p)
+        return {"class": loss.detach(), "accuracy": accuracy(logits, labels)}
+
+    def adapt(self, batch: Mapping[str, Batch], p: float) -> Mapping[str, Tensor]:
+        """Discriminator, then target encoder; the weights of the source encoder and classifier stay."""
+        scale_lr(self.target_optimizer, self.target_schedule(p))
+        scale_lr(self.discriminator_optimizer, self.target_schedule(p))
+        with torch.no_grad():  # in training mode, so that dropout does not give the domain away
+            source = self.features(batch["source"].images)
+        target = self.target_features(batch["target"].images)
+        is_target = domain_labels(2 * len(target), target.device)
+
+        domains = self.discriminator(torch.cat([source, target.detach()]))
+        domain = domain_loss(domains, is_target)
+        self.update(self.discriminator_optimizer, domain)
+        fooling = inverted_domain_loss(self.discriminator(target), is_target[len(target) :])
+        self.update(self.target_optimizer, fooling)
+        return {
+            "domain": domain.detach(),
+            "fooling": fooling.detach(),
+            "domain_accuracy": domain_accuracy(domains, is_target),
+        }
+
+    def predict(self, images: Tensor, role: str) -> Tensor:
+        """Class logits N x K; until the target encoder exists, the source's stands in for it."""
+        return self.classifier(self.embed(images, role))
+
+    def embed(self, images: Tensor, role: str) -> Tensor:
+        """Features N x F of the role's own encoder."""
+        return (self.target_features if role == "target" and self.adapting else self.features)(images)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "adapting": self.adapting}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.adapting = state["adapting"]

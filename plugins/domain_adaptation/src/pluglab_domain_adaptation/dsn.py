@@ -1,0 +1,106 @@
+"""DSN: domain separation networks (Bousmalis et al. 2016, arXiv:1608.06019)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pluglab.components import Component, Reference
+from pluglab.protocols import Batch, ImageSpec, Progress, Role
+from pluglab_domain_adaptation.base import AdaptiveOptions, ClassifierTrainer, labelled, named, parameters_of
+from pluglab_domain_adaptation.losses import (
+    accuracy,
+    difference_loss,
+    domain_accuracy,
+    domain_labels,
+    domain_loss,
+    si_mse,
+)
+from pluglab_domain_adaptation.networks import reverse
+
+
+class DSN(ClassifierTrainer):
+    """Shared features hold what the domains have in common, private ones the rest; together they redraw the
+    image, and the shared ones classify it.
+
+    One loss and one step for all networks: class + alpha reconstruction + beta difference + gamma similarity
+    (eq. 1), where the similarity is DANN's domain loss through gradient reversal, switched on later.
+    """
+
+    class Config(AdaptiveOptions):
+        alpha: float = Field(0.01, ge=0)
+        """Weight of the scale-invariant reconstruction error of both domains (eq. 3 and 4)."""
+        beta: float = Field(0.075, ge=0)
+        """Weight of the difference loss of both domains (eq. 5)."""
+        gamma: float = Field(0.25, ge=0)
+        """Weight of the similarity loss (eq. 6)."""
+        active_from: float = Field(0.1, ge=0, lt=1)
+        """Share of training after which the similarity loss is switched on."""
+        adaptation: Annotated[Component, Reference("schedule")] = named("sigmoid_ramp")
+        """Factor of the reversed gradient over the progress since the similarity loss was switched on."""
+        decoder: Annotated[Component, Reference("decoder")] = named("dsn_paper")
+        """The network from features to images, one for both domains."""
+
+    roles = (Role("source", labels="required"), Role("target", labels="hidden"))
+
+    def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
+        super().__init__(config, data)
+        self.adaptation = config.adaptation.build()
+        self.source_features = self.encoder.private_features()
+        self.target_features = self.encoder.private_features()
+        self.decoder = config.decoder.build(self.encoder.out_features, self.spec)
+        self.discriminator = self.encoder.discriminator()
+        networks = self.features, self.source_features, self.target_features
+        heads = self.classifier, self.decoder, self.discriminator
+        self.optimizer = config.optimizer.build(parameters_of(*networks, *heads))
+
+    def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
+        (source, labels), target = labelled(batch["source"]), batch["target"].images
+        c, p = self.config, progress.fraction
+        gamma, factor = self.similarity(p)
+        images = torch.cat([source, target])
+        shared = self.features(images, "both")
+        private = torch.cat([self.source_features(source), self.target_features(target)])
+        logits, _ = self.classifier(shared, "both").chunk(2)
+        domains = self.discriminator(reverse(shared, factor))
+        is_target = domain_labels(len(images), images.device)
+
+        class_loss, similarity = self.class_loss(logits, labels), domain_loss(domains, is_target)
+        # Both domains have as many images: twice the mean over the two is the sum of the means of eq. 3.
+        reconstruction = 2 * si_mse(images, self.decoder(shared + private))
+        pairs = zip(private.chunk(2), shared.chunk(2), strict=True)
+        difference = torch.stack([difference_loss(*pair) for pair in pairs]).sum()
+        self.descend(class_loss + c.alpha * reconstruction + c.beta * difference + gamma * similarity, p)
+        return {
+            "class": class_loss.detach(),
+            "reconstruction": reconstruction.detach(),
+            "difference": difference.detach(),
+            "similarity": similarity.detach(),
+            "accuracy": accuracy(logits, labels),
+            "domain_accuracy": domain_accuracy(domains, is_target),
+        }
+
+    def similarity(self, p: float) -> tuple[float, float]:
+        """Weight of the similarity loss and factor of its reversed gradient at training progress `p`."""
+        start = self.config.active_from
+        if p < start:
+            return 0.0, 0.0
+        return self.config.gamma, self.adaptation((p - start) / (1 - start))
+
+    def reconstruct(self, images: Tensor, role: str) -> Mapping[str, Tensor]:
+        """What the shared, the private and both kinds of features say of the images.
+
+        The loss leaves the brightness of a whole image open, so each takes the mean of its input.
+        """
+        shared = self.features(images, role)
+        private = self.source_features(images) if role == "source" else self.target_features(images)
+        codes = {"shared": shared, "private": private, "both": shared + private}
+        return {kind: _with_mean_of(images, self.decoder(code)) for kind, code in codes.items()}
+
+
+def _with_mean_of(images: Tensor, made: Tensor) -> Tensor:
+    return made + (images - made).mean((1, 2, 3), keepdim=True)

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from pluglab.protocols import Progress
+from pluglab.training import set_mode
+
+from .conftest import batch_at, train
+
+
+def parameters(network: nn.Module) -> list[torch.Tensor]:
+    return [p.clone() for p in network.parameters()]
+
+
+def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_the_first_phase_is_supervised_training_on_the_source_alone(build):
+    trainer, reference = build("adda", pretraining=0.5), build("source_only")
+    train(trainer, 0, 4, total=8)
+    train(reference, 0, 4, total=4)
+    for name in ("features", "classifier"):
+        assert same(parameters(getattr(trainer, name)), parameters(getattr(reference, name)))
+
+
+def test_the_second_phase_moves_only_the_target_encoder_and_the_discriminator(build):
+    trainer = build("adda", pretraining=0.5)
+    train(trainer, 0, 2, total=4)
+    fixed = parameters(trainer.features), parameters(trainer.classifier)
+    start, judge = parameters(trainer.features), parameters(trainer.discriminator)
+    train(trainer, 2, 4, total=4)
+    assert same(fixed[0], parameters(trainer.features))
+    assert same(fixed[1], parameters(trainer.classifier))
+    assert not same(start, parameters(trainer.target_features))
+    assert not same(judge, parameters(trainer.discriminator))
+
+
+def test_the_target_encoder_starts_as_the_source_encoder(build):
+    trainer = build("adda", pretraining=0.5, target_schedule="sigmoid_ramp")  # rate 0 at its start
+    train(trainer, 0, 3, total=4)
+    assert same(parameters(trainer.features), parameters(trainer.target_features))
+
+
+def test_prediction_takes_the_encoder_of_the_role_once_there_is_one(build):
+    trainer = build("adda", pretraining=0.5)
+    images = batch_at(0)["target"].images
+    for steps, alike in ((2, True), (4, False)):
+        train(trainer, steps - 2, steps, total=4)
+        set_mode(trainer, "eval")
+        same_logits = torch.equal(trainer.predict(images, "source"), trainer.predict(images, "target"))
+        assert same_logits == alike
+        set_mode(trainer, "train")
+
+
+def test_the_target_encoder_descends_the_inverted_domain_loss(build):
+    """With a still discriminator, its steps make target features look more like the source's."""
+    still = {"name": "sgd", "lr": 1e-12, "momentum": 0.0}
+    options = {"discriminator_optimizer": still, "target_optimizer": {"name": "adam", "lr": 1e-3}}
+    trainer = build("adda", pretraining=0.01, encoder="dsn_paper", **options)
+    figures = [trainer.step(batch_at(0), Progress(step, 100)) for step in range(1, 40)]
+    assert figures[-1]["fooling"] < 0.7 * figures[0]["fooling"]

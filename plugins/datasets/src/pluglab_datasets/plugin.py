@@ -4,36 +4,28 @@ from __future__ import annotations
 
 from pluglab.registry import Registrar
 
+DANN = "arXiv:1505.07818"
+DATASETS = [
+    ("digits", "digits:Digits", "1,797 handwritten digits of scikit-learn, grey, no download", ""),
+    ("digits_m", "digits:DigitsM", "the same digits blended into colour photographs, no download", DANN),
+    ("mnist", "mnist:MNIST", "60,000 + 10,000 handwritten digits, 28 x 28, grey", ""),
+    ("mnist_m", "mnist_m:MNISTM", "MNIST blended into photographs of BSDS500, 32 x 32, colour", DANN),
+    ("svhn", "svhn:SVHN", "73,257 + 26,032 digits of house numbers, 32 x 32, colour", ""),
+    ("usps", "usps:USPS", "7,291 + 2,007 digits of postcodes, 16 x 16, grey", ""),
+]
+TRANSFORMS = [
+    ("standardize", "Standardize", "each image by its own mean and deviation"),
+    ("random_affine", "RandomAffine", "random rotation, scale and shift"),
+    ("random_invert", "RandomInvert", "random inversion of the contrast"),
+    ("random_gain", "RandomGain", "random gain and brightness"),
+    ("random_flip", "RandomFlip", "random mirror image, left to right"),
+    ("to_grey", "ToGrey", "every channel replaced by the image's luma"),
+]
+
 
 def lab_register(registry: Registrar) -> None:
     """Kinds `dataset` and `transform`."""
-    add = registry.add
-    digits, transforms = "pluglab_datasets.digits", "pluglab_datasets.transforms"
-    add(
-        "dataset",
-        "digits",
-        f"{digits}:Digits",
-        summary="1,797 handwritten digits of scikit-learn, no download",
-    )
-    add(
-        "dataset",
-        "digits_m",
-        f"{digits}:DigitsM",
-        summary="the same digits blended into colour photographs, no download",
-        paper="arXiv:1505.07818",
-    )
-    add(
-        "transform",
-        "standardize",
-        f"{transforms}:Standardize",
-        summary="each image by its own mean and deviation",
-    )
-    add(
-        "transform", "random_affine", f"{transforms}:RandomAffine", summary="random rotation, scale and shift"
-    )
-    add(
-        "transform", "random_invert", f"{transforms}:RandomInvert", summary="random inversion of the contrast"
-    )
-    add("transform", "random_gain", f"{transforms}:RandomGain", summary="random gain and brightness")
-    add("transform", "random_flip", f"{transforms}:RandomFlip", summary="random mirror image, left to right")
-    add("transform", "to_grey", f"{transforms}:ToGrey", summary="every channel replaced by the image's luma")
+    for name, target, summary, paper in DATASETS:
+        registry.add("dataset", name, f"pluglab_datasets.{target}", summary=summary, paper=paper)
+    for name, target, summary in TRANSFORMS:
+        registry.add("transform", name, f"pluglab_datasets.transforms:{target}", summary=summary)

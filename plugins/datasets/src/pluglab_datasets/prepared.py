@@ -1,0 +1,168 @@
+"""Data sets that are decoded once: arrays in the cache, memory-mapped on every later use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from filelock import FileLock
+
+from pluglab.components import Options
+from pluglab.data import Images
+from pluglab.errors import UserError
+from pluglab.protocols import DataContext
+from pluglab_datasets.files import FoundFile, OfficialFile, locate, writing
+from pluglab_datasets.splits import labelled, pick
+
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, UserError)
+VERSION = 1  # of the decoding; a change of it makes the prepared arrays anew
+
+
+@dataclass
+class Part:
+    """One decoded split: uint8 N x C x H x W, integers 0 to 9, and where they come from."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+class DigitOptions(Options):
+    size: Literal[28, 32] = 32
+    """Height and width of the images, in pixels."""
+    download: bool = True
+    """Fetch missing files into the cache; the data root is never written to."""
+
+
+class PreparedDataset(ABC):
+    """Finds its official files, decodes them once, and serves the arrays. `official` is the number of images
+    in each split of the complete data set; another number is recorded as a caveat."""
+
+    name: ClassVar[str]
+    official: Mapping[str, int]
+
+    def __init__(self, config: DigitOptions) -> None:
+        self.config = config
+        self.splits: dict[str, Images] = {}
+
+    @abstractmethod
+    def files(self, context: DataContext) -> list[OfficialFile]:
+        """What `read` wants, in its order."""
+
+    @abstractmethod
+    def read(self, files: list[FoundFile], context: DataContext) -> dict[str, Part]:
+        """The decoded splits. Raises `UserError` for a file that is not what it should be."""
+
+    def prepare(self, context: DataContext) -> None:
+        found = locate(self.name, self.files(context), context, fetch=self.config.download)
+        options = self.config.model_dump(exclude={"download"})
+        key = json.dumps([VERSION, options, [file.key() for file in found]], sort_keys=True)
+        folder = context.cache / "prepared" / f"{self.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        self.splits = cached(folder, lambda: self._decode(found, context))
+        for caveat in dict.fromkeys(
+            c for images in self.splits.values() for c in images.provenance["caveats"]
+        ):
+            warnings.warn(f"{self.name}: {caveat}", stacklevel=2)
+
+    def split(self, name: str) -> Images:
+        return pick(self.splits, name, self.name)
+
+    def _decode(self, found: list[FoundFile], context: DataContext) -> dict[str, Part]:
+        parts = self.read(found, context)
+        differing = [caveat for file in found for caveat in file.caveats()]
+        for split, part in parts.items():
+            if not len(part.labels):
+                raise UserError(f"the {split} split of data set '{self.name}' is empty")
+            part.provenance = {
+                "files": {file.name: file.path.stat().st_size for file in found},
+                **part.provenance,
+                "count": len(part.labels),
+                "sha256": sha256_of(part),
+                "caveats": [*differing, *self._subset(split, part), *part.provenance.get("caveats", [])],
+            }
+        return parts
+
+    def _subset(self, split: str, part: Part) -> list[str]:
+        count, official = len(part.labels), self.official[split]
+        if count == official:
+            return []
+        note = "figures do not compare with those on the whole set"
+        return [f"{split} has {count:,} images where the official data set has {official:,}: {note}"]
+
+
+def cached(folder: Path, build: Callable[[], dict[str, Part]]) -> dict[str, Images]:
+    """The splits stored in `folder`, built first where they are not there or cannot be read."""
+    if _readable(folder):
+        return _load(folder)
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not _readable(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+                _store(folder, build())
+    return _load(folder)
+
+
+def _readable(folder: Path) -> bool:
+    try:
+        return bool(_load(folder))
+    except UNREADABLE:
+        return False
+
+
+def _load(folder: Path) -> dict[str, Images]:
+    about = json.loads((folder / "provenance.json").read_text())
+    return {split: labelled(*_arrays(folder, split), provenance) for split, provenance in about.items()}
+
+
+def _arrays(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    # Mapped copy-on-write: torch warns about arrays that cannot be written, and nothing reaches the file.
+    return np.load(folder / f"{split}_pixels.npy", mmap_mode="c"), np.load(folder / f"{split}_labels.npy")
+
+
+def _store(folder: Path, parts: Mapping[str, Part]) -> None:
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for split, part in parts.items():
+            np.save(unfinished / f"{split}_pixels.npy", np.ascontiguousarray(part.pixels))
+            np.save(unfinished / f"{split}_labels.npy", part.labels.astype(np.int64))
+        about = {split: part.provenance for split, part in parts.items()}
+        (unfinished / "provenance.json").write_text(json.dumps(about, indent=2))
+        unfinished.replace(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def sha256_of(part: Part) -> str:
+    """Of the pixels and then the labels (int64), in memory order."""
+    digest = hashlib.sha256(np.ascontiguousarray(part.pixels).data)
+    digest.update(part.labels.astype(np.int64).data)
+    return digest.hexdigest()
+
+
+def resize(pixels: np.ndarray, size: int, chunk: int = 4096) -> np.ndarray:
+    """uint8 N x C x H x W to N x C x size x size: bilinear, anti-aliased where it shrinks."""
+    if pixels.shape[-2:] == (size, size):
+        return pixels
+    parts = [torch.from_numpy(pixels[i : i + chunk]).float() for i in range(0, len(pixels), chunk)]
+    sized = [F.interpolate(part, size=(size, size), mode="bilinear", antialias=True) for part in parts]
+    return np.concatenate([part.round().clamp(0, 255).to(torch.uint8).numpy() for part in sized])
+
+
+def centre(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Zeros added around, or the border cut off, so that H = W = size; no pixel is changed."""
+    add = (size - pixels.shape[-1]) // 2
+    if add < 0:
+        return pixels[..., -add:add, -add:add]
+    return np.pad(pixels, [(0, 0)] * (pixels.ndim - 2) + [(add, add)] * 2)

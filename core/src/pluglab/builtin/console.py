@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 REFRESHES_PER_SECOND = 2
 SECONDS_BETWEEN_LINES = 10.0
+SPEED = "speed/images_per_s"
 
 
 class Display(Protocol):
@@ -140,30 +141,23 @@ def show_line(text: str, style: str = "") -> None:
 
 
 class RunDisplay:
-    """One run on a display, with its speed: images a second and role, evaluations not counted."""
+    """One run on a display."""
 
     def __init__(self, run: RunInfo, step: int) -> None:
-        self.run, self.started, self.details = run, time.monotonic(), ""
-        self.mark = (step, self.started)
+        self.run, self.step, self.details = run, step, ""
+        self.started = time.monotonic()
         self.display = show(_title(run), run.steps, step)
 
     def logged(self, step: int, scalars: Mapping[str, float]) -> None:
-        before, then = self.mark
-        self.mark = (step, time.monotonic())
-        speed = (step - before) * self.run.batch_size / max(1e-9, self.mark[1] - then)
-        losses = "  ".join(f"{name} {value:.4g}" for name, value in scalars.items())
-        self.details = f"{speed:,.0f} images/s  {losses}".rstrip()
+        speed = [f"{scalars[SPEED]:,.0f} images/s"] if SPEED in scalars else []
+        losses = [f"{name} {value:.4g}" for name, value in scalars.items() if name != SPEED]
+        self.step, self.details = step, "  ".join(speed + losses)
         self.display.update(step, self.details)
-
-    def paused(self, step: int) -> None:
-        """Work that is not training has just ended."""
-        if step == self.mark[0]:
-            self.mark = (step, time.monotonic())
 
     def finished(self, status: str) -> None:
         self.display.stop()
         took = duration(time.monotonic() - self.started)
-        end = ", ".join(filter(None, [f"{status} at step {self.mark[0]} after {took}", self.details]))
+        end = ", ".join(filter(None, [f"{status} at step {self.step} after {took}", self.details]))
         self.display.say(f"{_title(self.run)}: {end}", style="" if status == "finished" else "bold")
 
 
@@ -182,11 +176,6 @@ def lab_evaluated(run: RunInfo, step: int, name: str, evaluation: Evaluation) ->
     shown = evaluation.headline or tuple(evaluation.scalars)[:4]
     scores = "  ".join(f"{key} {evaluation.scalars[key]:.4g}" for key in shown)
     _say(run, f"step {step}  {name}  {scores}".rstrip())
-    _paused(run, step)
-
-
-def lab_checkpoint_saved(run: RunInfo, step: int) -> None:
-    _paused(run, step)
 
 
 def lab_health(run: RunInfo, step: int, message: str) -> None:
@@ -206,11 +195,6 @@ def _say(run: RunInfo, text: str, style: str = "") -> None:
         display.display.say(text, style)
     else:
         show_line(text, style)
-
-
-def _paused(run: RunInfo, step: int) -> None:
-    if run.folder in _displays:
-        _displays[run.folder].paused(step)
 
 
 def _title(run: RunInfo) -> str:

@@ -24,7 +24,7 @@ def lab_run_started(run: RunInfo, step: int) -> None:
     """Forget what a resumed run will do again, then note the start."""
     path = run.folder / FILE
     if path.exists():
-        _rewrite(path, [line for line in _complete_lines(path) if step and _step_of(line) <= step])
+        _rewrite(path, _lines_until(step, list(_complete_lines(path))) if step else [])
     _append(run, "run_started", step=step, variant=run.variant, seed=run.seed, steps=run.steps)
 
 
@@ -78,8 +78,17 @@ def _complete_lines(path: Path) -> Iterator[str]:
             yield line
 
 
-def _step_of(line: str) -> int:
-    return int(json.loads(line).get("step", 0))
+def _lines_until(step: int, lines: list[str]) -> list[str]:
+    """What the checkpoint of `step` knows of: the lines before its own, and how earlier sessions ended.
+
+    A crash can come between a checkpoint and its line; then the lines up to its step.
+    """
+    events = [json.loads(line) for line in lines]
+    saved = [i for i, event in enumerate(events) if event["type"] == "checkpoint" and event["step"] == step]
+    end = saved[-1] + 1 if saved else len(lines)
+    known = [i < end and event.get("step", 0) <= step for i, event in enumerate(events)]
+    ended = [event["type"] in ("run_started", "run_finished") for event in events]
+    return [line for line, keep, session in zip(lines, known, ended, strict=True) if keep or session]
 
 
 def _rewrite(path: Path, lines: list[str]) -> None:

@@ -208,6 +208,10 @@ class Resolver:
             if item["type"] == "missing":
                 self.issues.append(Issue(path, f"{owner} needs the option '{item['loc'][-1]}'", help=help))
                 continue
+            if item["type"] == "extra_forbidden":
+                message = f"unknown option '{item['loc'][-1]}' for {owner}"
+                self.issues.append(Issue(where, message, help=help))
+                continue
             text = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
             option = ".".join(map(str, item["loc"]))
             message = f"option '{option}' of {owner} is wrong" if option else f"{owner}: {text}"

@@ -1,0 +1,119 @@
+"""Checkpoints that survive: written aside, synced, renamed; verified against the digest in their name."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pluglab.errors import RunError
+
+_NAME = re.compile(r"step_(\d+)\.([0-9a-f]{16})\.pt")
+KEEP = 2
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """A checkpoint on disk. `digest` is the beginning of the SHA-256 of its content."""
+
+    path: Path
+    step: int
+    digest: str
+
+    def read(self) -> dict[str, Any]:
+        """The saved state, on the CPU. Raises `ValueError` if a single byte has changed."""
+        content = self.path.read_bytes()
+        if hashlib.sha256(content).hexdigest()[:16] != self.digest:
+            raise ValueError(f"{self.path.name} is damaged ({len(content)} bytes, wrong digest)")
+        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        return state
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Put `content` at `path` all or not at all, durably. Raises `RunError` on a full disk."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise _cannot_write(path, error) from error
+    _sync_folder(path.parent)
+
+
+def _cannot_write(path: Path, error: OSError) -> RunError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        help = ["free some space, then `lab resume` goes on from the checkpoint before"]
+        return RunError(f"no space left on the disk for {path}", help=help)
+    return RunError(f"{path} cannot be written: {error.strerror}")
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # not every file system syncs folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class Checkpoints:
+    """The checkpoints of one run: the newest two and the selected one are kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, state: dict[str, Any], step: int, keep: int | None = None) -> Path:
+        """Write the state of `step`, then drop older files, except that of the step `keep`."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        content = buffer.getvalue()
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / f"step_{step:08d}.{hashlib.sha256(content).hexdigest()[:16]}.pt"
+        write_file(path, content)
+        self._drop_old(keep)
+        return path
+
+    def _drop_old(self, keep: int | None) -> None:
+        steps = sorted({file.step for file in self.files()}, reverse=True)
+        kept = {*steps[:KEEP], keep}
+        for file in self.files():
+            if file.step not in kept:
+                file.path.unlink(missing_ok=True)
+
+    def files(self) -> list[CheckpointFile]:
+        """The newest first."""
+        names = ((path, _NAME.fullmatch(path.name)) for path in self.folder.glob("step_*.pt"))
+        files = [CheckpointFile(path, int(found[1]), found[2]) for path, found in names if found]
+        return sorted(files, key=lambda file: (file.step, file.path.stat().st_mtime), reverse=True)
+
+    def latest(self) -> tuple[CheckpointFile, dict[str, Any]] | None:
+        """The newest checkpoint that is whole; a damaged one is passed over with a warning."""
+        return next(self._whole(self.files()), None)
+
+    def at(self, step: int) -> tuple[CheckpointFile, dict[str, Any]] | None:
+        """The checkpoint of that step, if it is there and whole."""
+        return next(self._whole([file for file in self.files() if file.step == step]), None)
+
+    def _whole(self, files: list[CheckpointFile]) -> Iterator[tuple[CheckpointFile, dict[str, Any]]]:
+        for file in files:
+            try:
+                yield file, file.read()
+            except Exception as error:  # torch.load raises many kinds for a file that is not one
+                warnings.warn(f"checkpoint passed over: {error}", stacklevel=4)

@@ -1,0 +1,61 @@
+"""`lab`: the command line. Nothing here imports torch until a command needs it."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from typing import Any
+
+from pluglab.errors import LabError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `lab`. Exits 0 done, 1 failed, 2 wrong input, 130 or 143 interrupted and saved."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    warnings.showwarning = _show_warning
+    sys.exit(_run(words, debug))
+
+
+def _run(words: list[str], debug: bool) -> int:
+    from pluglab.cli.app import build_app
+    from pluglab.plugins import load_plugins
+
+    try:
+        app = build_app(load_plugins())
+        app(words, prog_name="lab")
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+    except LabError as error:
+        _show(error.render(), error, debug)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has gone: `lab list ... | head`
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        _show(_unexpected(error), error, debug)
+        return 1
+    return 0
+
+
+def _show(text: str, error: BaseException, debug: bool) -> None:
+    print(text, file=sys.stderr)
+    if debug:
+        traceback.print_exception(error)
+
+
+def _unexpected(error: Exception) -> str:
+    """A fault of ours or of a plugin: what, and where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"\n  --> {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    hint = "\n  = this is a fault in the program or in a plugin; `--debug` shows how it came about"
+    return f"error: {type(error).__name__}: {error}{place}{hint}"
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if category is UserWarning:
+        print(f"warning: {message}", file=sys.stderr)

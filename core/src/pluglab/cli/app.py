@@ -1,0 +1,185 @@
+"""The commands, their options and their help. What they do is in the modules beside this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pluglab.plugins import Plugins, load_plugins
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file.", show_default=False)]
+RunPath = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A folder that `lab run` made.", show_default=False)
+]
+Sets = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override an option of the recipe, for example --set trainer.optimizer.lr=3e-4.",
+        show_default=False,
+    ),
+]
+Variants = Annotated[
+    list[str],
+    typer.Option("--variant", metavar="NAME", help="Only this variant of the recipe.", show_default=False),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root",
+        envvar="LAB_DATA_ROOT",
+        metavar="DIR",
+        help="Where the data sets lie. Read only.",
+        show_default=False,
+    ),
+]
+RunDir = Annotated[
+    Path, typer.Option("--run-dir", envvar="LAB_RUN_DIR", metavar="DIR", help="Where run folders go.")
+]
+PluginFiles = Annotated[
+    list[Path],
+    typer.Option("--plugin", metavar="FILE.py", help="Load one Python file as a plugin.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+EPILOG = "LAB_PLUGINS=a,b limits which plugins load. `lab --debug COMMAND ...` shows tracebacks."
+
+
+def build_app(plugins: Plugins) -> typer.Typer:
+    """The application with the core's commands and those of the plugins."""
+    app = typer.Typer(
+        help="Train and compare image generators and domain-adaptation methods, one recipe at a time.",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+    )
+    _add_running(app, plugins)
+    _add_looking(app, plugins)
+    plugins.add_commands(app)
+    return app
+
+
+def _with(plugins: Plugins, files: list[Path]) -> Plugins:
+    """The plugins, with files given by `--plugin`."""
+    return load_plugins(files) if files else plugins
+
+
+def _add_running(app: typer.Typer, plugins: Plugins) -> None:
+    """`run`, `resume`, `evaluate`."""
+
+    @app.command()
+    def run(
+        recipe: RecipePath,
+        sets: Sets = [],  # noqa: B006
+        variant: Variants = [],  # noqa: B006
+        run_dir: RunDir = Path("runs"),
+        data_root: DataRoot = None,
+        resume: Annotated[
+            bool, typer.Option("--resume", help="Go on with an unfinished run, if any.")
+        ] = False,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, run nothing.")] = False,
+        plugin: PluginFiles = [],  # noqa: B006
+    ) -> None:
+        """Train, evaluate and log what a recipe says.
+
+        Every variant and seed becomes a run folder with checkpoints, figures, metrics.jsonl, TensorBoard
+        events and the resolved recipe. Ctrl-C saves and stops; `lab resume` goes on.
+        """
+        from pluglab.cli import running
+
+        session = running.session(_with(plugins, plugin), data_root, plugin)
+        running.run(recipe, sets, variant, run_dir, session, resume=resume, dry_run=dry_run)
+
+    @app.command()
+    def resume(run: RunPath, data_root: DataRoot = None, plugin: PluginFiles = []) -> None:  # noqa: B006
+        """Go on with an interrupted, killed or failed run or experiment, bit for bit where it stopped."""
+        from pluglab.cli import running
+
+        running.resume(run, data_root, plugin, _with(plugins, plugin))
+
+    @app.command()
+    def evaluate(
+        run: RunPath,
+        step: Annotated[int | None, typer.Option(help="Which checkpoint; else the reported one.")] = None,
+        data_root: DataRoot = None,
+        plugin: PluginFiles = [],  # noqa: B006
+        as_json: AsJson = False,
+    ) -> None:
+        """Run a run's evaluators again on one of its checkpoints."""
+        from pluglab.cli import running
+
+        running.evaluate(run, step, data_root, plugin, _with(plugins, plugin), as_json=as_json)
+
+
+def _add_looking(app: typer.Typer, plugins: Plugins) -> None:
+    """`list`, `show`, `describe`, `schema`, `doctor`."""
+
+    @app.command("list")
+    def list_(
+        what: Annotated[
+            str,
+            typer.Argument(
+                help="plugins, recipes, runs, or a kind of component: trainers, datasets, evaluators, "
+                "metrics, encoders, ...",
+                show_default=False,
+            ),
+        ],
+        run_dir: RunDir = Path("runs"),
+        plugin: PluginFiles = [],  # noqa: B006
+        as_json: AsJson = False,
+    ) -> None:
+        """List plugins, components, recipes or runs."""
+        from pluglab.cli import looking
+
+        looking.list_(what, _with(plugins, plugin), run_dir, as_json=as_json)
+
+    @app.command()
+    def show(
+        kind: Annotated[str, typer.Argument(help="trainer, dataset, evaluator, ...; or recipe.")],
+        name: Annotated[str, typer.Argument(help="Its name; for a recipe, the file.")],
+        sets: Sets = [],  # noqa: B006
+        variant: Variants = [],  # noqa: B006
+        plugin: PluginFiles = [],  # noqa: B006
+        as_json: AsJson = False,
+    ) -> None:
+        """Show every option of a component, or a resolved recipe with the origin of each value."""
+        from pluglab.cli import looking
+
+        looking.show(kind, name, sets, variant, _with(plugins, plugin), as_json=as_json)
+
+    @app.command()
+    def describe(
+        recipe: RecipePath,
+        sets: Sets = [],  # noqa: B006
+        variant: Variants = [],  # noqa: B006
+        data_root: DataRoot = None,
+        plugin: PluginFiles = [],  # noqa: B006
+        as_json: AsJson = False,
+    ) -> None:
+        """Show each network of a recipe: layers, output shapes, parameters."""
+        from pluglab.cli import looking, running
+
+        session = running.session(_with(plugins, plugin), data_root, plugin)
+        looking.describe(recipe, sets, variant, session, as_json=as_json)
+
+    @app.command()
+    def schema(
+        out: Annotated[Path | None, typer.Option("--out", help="Write to this file, not to stdout.")] = None,
+        plugin: PluginFiles = [],  # noqa: B006
+    ) -> None:
+        """Print the JSON schema of recipes, for editors: recipes begin with `#:schema ./.schema.json`."""
+        from pluglab.cli import looking
+
+        looking.schema(out, _with(plugins, plugin))
+
+    @app.command()
+    def doctor(data_root: DataRoot = None, as_json: AsJson = False) -> None:
+        """Check the installation: versions, devices, memory, folders, plugins."""
+        from pluglab.cli import looking
+
+        looking.doctor(data_root, plugins, as_json=as_json)

@@ -1,0 +1,372 @@
+"""The training loop: steps, logs, evaluations, checkpoints, signals. It knows no method."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pluglab import evaluation as evaluations
+from pluglab.builtin.metrics_jsonl import read_history
+from pluglab.checkpoint import Checkpoints
+from pluglab.data import Stream, derived_seed
+from pluglab.errors import InterruptedRunError, RunError, UserError
+from pluglab.machine import LabFabric
+from pluglab.material import Material
+from pluglab.plugins import Plugins
+from pluglab.protocols import Evaluation, Progress
+from pluglab.recipe import EvaluatorUse, Recipe
+from pluglab.runs import RunInfo
+
+FORMAT = 1
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every generator that a trainer might draw from."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - a trainer may use numpy's global generator
+    torch.manual_seed(seed)
+
+
+def random_state() -> dict[str, Any]:
+    """Every generator's state, in types that `torch.load(weights_only=True)` takes."""
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "python": random.getstate(),
+        "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
+    }
+
+
+def restore_random_state(state: Mapping[str, Any]) -> None:
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    version, values, gauss = state["python"]
+    random.setstate((version, tuple(values), gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+
+
+@dataclass
+class Meter:
+    """Sums of the logged scalars, kept on the device until they are fetched."""
+
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, logs: Mapping[str, Tensor]) -> None:
+        for name, value in logs.items():
+            value = value.detach().float()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        """The means so far: the one point at which the device is waited for."""
+        if not self.sums:
+            return {}
+        values = torch.stack(list(self.sums.values())).tolist()
+        return {name: value / self.counts[name] for name, value in zip(self.sums, values, strict=True)}
+
+    def reset(self) -> None:
+        self.sums.clear()
+        self.counts.clear()
+
+
+class Signals:
+    """SIGINT and SIGTERM ask the loop to save and stop; a second SIGINT ends the process at once."""
+
+    received: int | None = None
+
+    def check(self, words: str) -> None:
+        """Raise `InterruptedRunError` if a signal has come."""
+        if self.received is not None:
+            raise InterruptedRunError(self.received, f"{signal.Signals(self.received).name} {words}; saved")
+
+    @contextmanager
+    def caught(self) -> Iterator[Signals]:
+        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, frame: object) -> None:
+        if self.received == number == signal.SIGINT:
+            os._exit(130)
+        self.received = number
+
+
+@dataclass
+class Clock:
+    """Seconds spent on each kind of work, over all the sessions of a run."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def spent(self, on: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[on] = self.seconds.get(on, 0.0) + time.perf_counter() - start
+
+
+class Engine:
+    """One run: a recipe's trainer on its material, from its newest checkpoint or from the start."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        material: Material,
+        plugins: Plugins,
+        fabric: LabFabric,
+        info: RunInfo,
+        cache: Path,
+    ) -> None:
+        self.recipe, self.material, self.plugins, self.fabric = recipe, material, plugins, fabric
+        self.info, self.cache = info, cache
+        self.total = info.steps
+        self.checkpoints = Checkpoints(info.folder / "checkpoints")
+        self.meter, self.clock = Meter(), Clock()
+        self.step = 0
+        self.best: dict[str, Any] = {}
+        self.labels_read: set[str] = set()
+        self.headline: list[str] = []
+        self.signals = Signals()
+        self._build()
+
+    def _build(self) -> None:
+        options, choice = self.recipe.options, self.fabric.choice
+        seed_everything(derived_seed("init", self.recipe.seed))
+        self.trainer = options.trainer.build(self.material.specs())
+        self.trainer.setup(self.fabric)
+        evaluations.set_mode(self.trainer, "train")
+        if self.fabric.global_rank:  # same weights everywhere, other noise
+            torch.manual_seed(derived_seed("rank", self.recipe.seed, self.fabric.global_rank))
+        self.streams = {
+            role: Stream(
+                images,
+                role,
+                seed=self.recipe.seed,
+                batch_size=options.batch_size,
+                device=self.fabric.device,
+                transforms=self.material.transforms[role],
+                channels_last=choice.channels_last,
+                rank=self.fabric.global_rank,
+                world_size=self.fabric.world_size,
+            )
+            for role, images in self.material.training().items()
+        }
+        self.data = self.material.evaluation(self.fabric.device, choice.channels_last, self.labels_read)
+
+    # State ----------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "identity": self.recipe.identity(),
+            "step": self.step,
+            "trainer": self.trainer.state_dict(),
+            "random": random_state(),
+            "best": self.best,
+            "meter": {"sums": self.meter.sums, "counts": self.meter.counts},
+            "seconds": self.clock.seconds,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a saved state. Raises `UserError` if it is another experiment's."""
+        if state["identity"] != self.recipe.identity():
+            help = ["start a new run, or restore the recipe.toml of the run folder"]
+            raise UserError(f"the checkpoint in {self.info.folder} is of another recipe", help=help)
+        self.trainer.load_state_dict(state["trainer"])
+        self.step, self.best = state["step"], dict(state["best"])
+        sums = {name: value.to(self.fabric.device) for name, value in state["meter"]["sums"].items()}
+        self.meter = Meter(sums, dict(state["meter"]["counts"]))
+        self.clock.seconds = dict(state["seconds"])
+        restore_random_state(state["random"])
+
+    def resume(self) -> bool:
+        """Go to the newest whole checkpoint; False where there is none."""
+        found = self.checkpoints.latest()
+        if found is not None:
+            self.load_state_dict(found[1])
+        return found is not None
+
+    def save(self) -> None:
+        """Write a checkpoint of this step. Never one of a model that has gone wrong."""
+        self._check_finite(self.meter.means())
+        if self.fabric.is_global_zero:
+            path = self.checkpoints.save(self.state_dict(), self.step, keep=self.best.get("step"))
+            self._notify("lab_checkpoint_saved", step=self.step, path=path)
+        self.fabric.barrier()
+
+    # The loop -------------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, Any]:
+        """Train to the last step, then evaluate. Returns the results. Raises `InterruptedRunError` after
+        saving on a signal, `RunError` when a loss is no longer finite."""
+        self._notify("lab_run_started", step=self.step)
+        with self.signals.caught():
+            while self.step < self.total:
+                self._train_until(self._next_stop())
+                self._after_steps()
+            return self._results()
+
+    def _train_until(self, stop: int) -> None:
+        with self.clock.spent("training"):
+            while self.step < stop and self.signals.received is None:
+                batch = {role: stream.batch(self.step) for role, stream in self.streams.items()}
+                self.meter.add(self.trainer.step(batch, Progress(self.step, self.total)))
+                self.step += 1
+
+    def _next_stop(self) -> int:
+        """The next step after which something other than training is due."""
+        options = self.recipe.options
+        periods = [options.log_every, options.checkpoint_every]
+        periods += [use.every for use in self.recipe.evaluators if use.every]
+        return min(self.total, *((self.step // period + 1) * period for period in periods))
+
+    def _after_steps(self) -> None:
+        options, last = self.recipe.options, self.step == self.total
+        if self.signals.received is not None:
+            self.save()
+            self.signals.check(f"after step {self.step} of {self.total}")
+        if self.step % options.log_every == 0 or last:
+            self._log()
+        improved = not last and self._evaluate_due()
+        if last or improved or self.step % options.checkpoint_every == 0:
+            self.save()
+
+    def _log(self) -> None:
+        scalars = self.meter.means()
+        self._check_finite(scalars)
+        self.meter.reset()
+        if speed := self._speed():
+            scalars["speed/images_per_s"] = speed
+        self._notify("lab_step_logged", step=self.step, scalars=scalars)
+
+    def _speed(self) -> float:
+        """Images a second of training, over all roles, since the log before."""
+        seconds = self.clock.seconds.get("training", 0.0)
+        step_before, seconds_before = getattr(self, "_mark", (self.step, seconds))
+        self._mark = (self.step, seconds)
+        images = (self.step - step_before) * self.recipe.options.batch_size * len(self.streams)
+        return images / (seconds - seconds_before) if seconds > seconds_before else 0.0
+
+    def _check_finite(self, scalars: Mapping[str, float]) -> None:
+        wrong = [name for name, value in scalars.items() if not math.isfinite(value)]
+        if wrong:
+            names = ", ".join(f"'{name}'" for name in wrong)
+            message = f"{names} became NaN or infinite at or before step {self.step}"
+            self._notify("lab_health", step=self.step, message=message)
+            help = [
+                "a lower learning rate is the usual remedy; or `--set run.precision=32`",
+                "the checkpoint before is kept; `lab resume` repeats from there",
+            ]
+            raise RunError(message, help=help)
+
+    # Evaluation -----------------------------------------------------------------------------------
+
+    def _evaluate_due(self) -> bool:
+        """Run the evaluators whose turn it is; True if the selected metric has improved."""
+        due = [use for use in self.recipe.evaluators if use.every and self.step % use.every == 0]
+        scalars: dict[str, float] = {}
+        for use in due:
+            folder = self.info.folder / "figures" / f"step_{self.step:08d}"
+            scalars |= self._evaluate(use, folder).scalars
+        return self._select(scalars)
+
+    def _evaluate(self, use: EvaluatorUse, folder: Path) -> Evaluation:
+        self.labels_read.clear()
+        context = evaluations.Context(
+            self.step,
+            derived_seed("evaluation", self.recipe.seed, use.label),
+            folder,
+            self.cache,
+            read_history(self.info.folder / "metrics.jsonl"),
+            self.fabric.device,
+        )
+        with self.clock.spent("evaluation"):
+            evaluation = evaluations.evaluate(use, self.trainer, self.data, context)
+        self._check_selection(use, evaluation)
+        self._notify("lab_evaluated", step=self.step, name=use.label, evaluation=evaluation)
+        return evaluation
+
+    def _check_selection(self, use: EvaluatorUse, evaluation: Evaluation) -> None:
+        """Refuse to pick a checkpoint by labels that the trainer may not know."""
+        select = self.recipe.options.select
+        leaked = self.labels_read & self.material.hidden()
+        if select is None or select.metric not in evaluation.scalars or not leaked:
+            return
+        if not select.allow_hidden_labels:
+            message = f"'{select.metric}' reads the labels of '{', '.join(sorted(leaked))}', which are hidden"
+            help = ["select by a label-free metric, or set select.allow_hidden_labels = true (an oracle)"]
+            raise self.recipe.problem(("select", "metric"), message, help=help)
+
+    def _select(self, scalars: Mapping[str, float]) -> bool:
+        select = self.recipe.options.select
+        if select is None or select.metric not in scalars:
+            return False
+        value = scalars[select.metric]
+        sign = 1 if select.mode == "max" else -1
+        if not math.isfinite(value) or (self.best and sign * value <= sign * self.best["value"]):
+            return False
+        self.best = {"step": self.step, "value": value, "metric": select.metric}
+        return True
+
+    def _results(self) -> dict[str, Any]:
+        """Evaluate the last step, and the selected one if it is another; the reported figures are its."""
+        results = {"step": self.step, "scalars": self.evaluate_all(self.info.folder / "figures")}
+        if self.recipe.options.select is not None:
+            results = self._selected(results)
+        results["headline"] = self.headline
+        return {**results, "seconds": {k: round(v, 2) for k, v in self.clock.seconds.items()}}
+
+    def _selected(self, last: dict[str, Any]) -> dict[str, Any]:
+        select = self.recipe.options.select
+        assert select is not None
+        if not self._select(last["scalars"]) and not self.best:
+            known = ", ".join(sorted(last["scalars"])) or "none"
+            help = [f"reported: {known}"]
+            raise self.recipe.problem(
+                ("select", "metric"), f"no evaluator reports '{select.metric}'", help=help
+            )
+        chosen = last
+        if self.best["step"] != self.total and (found := self.checkpoints.at(self.best["step"])):
+            self.trainer.load_state_dict(found[1]["trainer"])
+            self.step = self.best["step"]
+            chosen = {
+                "step": self.step,
+                "scalars": self.evaluate_all(self.info.folder / "figures" / "selected"),
+            }
+        rule = {"selected_by": self.best | {"mode": select.mode, "oracle": select.allow_hidden_labels}}
+        return {**chosen, **rule, "last": last}
+
+    def evaluate_all(self, folder: Path) -> dict[str, float]:
+        """Run every evaluator on the trainer as it is. Returns their scalars."""
+        scalars: dict[str, float] = {}
+        self.headline = []
+        for use in self.recipe.evaluators:
+            self.signals.check("while evaluating")
+            evaluation = self._evaluate(use, folder)
+            scalars |= evaluation.scalars
+            self.headline += evaluation.headline
+        return scalars
+
+    def _notify(self, hook: str, **arguments: Any) -> None:
+        if self.fabric.is_global_zero:
+            self.plugins.notify(hook, run=self.info, **arguments)

@@ -1,0 +1,86 @@
+"""Runs evaluators: checks that they fit the trainer, keeps training untouched, saves what they draw."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pluglab.errors import RecipeError
+from pluglab.protocols import Evaluation
+from pluglab.recipe import EvaluatorUse, Recipe
+from pluglab.training import modules_of, set_mode
+
+
+@dataclass(frozen=True)
+class Context:
+    """See `protocols.EvaluationContext`."""
+
+    step: int
+    seed: int
+    folder: Path
+    cache: Path
+    history: Sequence[Mapping[str, Any]]
+    device: torch.device
+
+
+def check_fit(recipe: Recipe) -> None:
+    """Every evaluator must find the capabilities that it needs. Raises `RecipeError`, before any training."""
+    trainer = recipe.options.trainer
+    for index, use in enumerate(recipe.evaluators):
+        for capability in getattr(use.component.target, "needs", ()):
+            if not issubclass(trainer.target, capability):
+                raise _misfit(recipe, index, use, capability)
+
+
+def _misfit(recipe: Recipe, index: int, use: EvaluatorUse, capability: type) -> RecipeError:
+    able = (inspect.getdoc(capability) or capability.__name__).strip("'")
+    methods = ", ".join(f"{name}()" for name in vars(capability) if not name.startswith("_"))
+    trainer = recipe.options.trainer.name
+    message = f"evaluator '{use.component.name}' needs a trainer that can {able}; '{trainer}' cannot"
+    help = [f"a trainer can {able} if it has {methods}; or leave this evaluator out"]
+    return recipe.problem(("evaluate", index, "name"), message, help=help)
+
+
+@contextmanager
+def evaluating(trainer: object, seed: int) -> Iterator[None]:
+    """Evaluation mode, no gradients, random numbers of its own: training goes on as if nothing had been."""
+    training = {name: module.training for name, module in modules_of(trainer).items()}
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    set_mode(trainer, "eval")
+    try:
+        with torch.random.fork_rng(devices), torch.no_grad():
+            torch.manual_seed(seed)
+            yield
+    finally:
+        for name, module in modules_of(trainer).items():
+            module.train(training.get(name, True))
+
+
+def evaluate(use: EvaluatorUse, trainer: object, data: Mapping[str, Any], context: Context) -> Evaluation:
+    """Run one evaluator, and save its pictures in `context.folder`."""
+    with evaluating(trainer, context.seed):
+        evaluation: Evaluation = use.component.build().evaluate(trainer, data, context)
+    for name, figure in evaluation.figures.items():
+        save_picture(figure, context.folder / f"{use.label}_{name}")
+    return evaluation
+
+
+def save_picture(figure: np.ndarray, stem: Path) -> Path:
+    """uint8 H x W x 3 as PNG, T x H x W x 3 as GIF (8 frames a second)."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    if figure.ndim == 3:
+        path = stem.with_name(stem.name + ".png")
+        Image.fromarray(figure).save(path)
+        return path
+    path = stem.with_name(stem.name + ".gif")
+    frames = [Image.fromarray(frame) for frame in figure]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=125, loop=0)
+    return path

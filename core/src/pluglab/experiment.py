@@ -1,0 +1,305 @@
+"""An experiment: a recipe's variants times its seeds, each an ordinary run, their results one table."""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pluglab.checkpoint import write_file
+from pluglab.engine import Engine
+from pluglab.errors import InterruptedRunError, LabError, UserError
+from pluglab.evaluation import check_fit
+from pluglab.machine import Choice, LabFabric, choose
+from pluglab.material import Library, Material
+from pluglab.plugins import Plugins
+from pluglab.protocols import DataContext, Table
+from pluglab.recipe import Recipe, RecipeFile, load_recipe
+from pluglab.runfolder import (
+    EXPERIMENT,
+    RECIPE,
+    RESULTS,
+    RUN,
+    RunFolder,
+    claim_folder,
+    read_json,
+    slug,
+    start_facts,
+    write_json,
+    write_recipe,
+)
+from pluglab.runs import RunInfo
+
+
+@dataclass
+class Session:
+    """What one invocation of `lab` has at hand."""
+
+    plugins: Plugins
+    context: DataContext
+    echo: Callable[[str], None]
+    plugin_files: tuple[Path, ...] = ()
+
+    def origin(self) -> dict[str, Any]:
+        """What a resume must find again."""
+        root = self.context.root
+        files = [str(path.resolve()) for path in self.plugin_files]
+        return {"data_root": str(root.resolve()) if root else None, "plugin_files": files}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run whose recipe, data and networks have been checked."""
+
+    recipe: Recipe
+    material: Material
+
+
+@dataclass
+class Experiment:
+    """A folder with one or several runs. `runs` holds each run's folder in order."""
+
+    folder: Path
+    runs: list[RunFolder]
+    prepared: list[Prepared]
+    failures: list[tuple[str, LabError]] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        return self.prepared[0].recipe.title
+
+
+def prepare(recipes: Sequence[Recipe], session: Session) -> list[Prepared]:
+    """Check everything that can be checked before training: evaluators, data, shapes, networks.
+
+    Raises `UserError`; nothing has been written by then.
+    """
+    for recipe in recipes:
+        check_fit(recipe)
+    library = Library(session.context)
+    prepared = [Prepared(recipe, Material(recipe, library)) for recipe in recipes]
+    built: set[str] = set()
+    for item in prepared:
+        if item.recipe.variant not in built:
+            item.recipe.options.trainer.build(item.material.specs())
+            built.add(item.recipe.variant)
+    for note in dict.fromkeys(note for item in prepared for note in item.material.notes()):
+        session.echo(note)
+    return prepared
+
+
+def start(file: RecipeFile, recipes: Sequence[Recipe], root: Path, session: Session) -> Experiment:
+    """Prepare the runs and lay out their folders: one run is the folder itself, several are inside it."""
+    prepared = prepare(recipes, session)
+    folder = claim_folder(root, recipes[0].title)
+    if len(recipes) == 1:
+        return Experiment(folder, [RunFolder.create(folder, recipes[0], session.origin())], prepared)
+    paths = [folder / _run_name(recipe) for recipe in recipes]
+    runs = [RunFolder.create(p, r, session.origin()) for p, r in zip(paths, recipes, strict=True)]
+    write_recipe(folder / RECIPE, file.tree.data, f"{file.path} with what it extends")
+    facts = {
+        "recipe": recipes[0].title,
+        "runs": [p.name for p in paths],
+        "identity": experiment_identity(recipes),
+    }
+    write_json(folder / EXPERIMENT, {**facts, **session.origin()})
+    return Experiment(folder, runs, prepared)
+
+
+def _run_name(recipe: Recipe) -> str:
+    return "-".join(filter(None, [slug(recipe.variant) if recipe.variant else "", f"seed{recipe.seed}"]))
+
+
+def experiment_identity(recipes: Sequence[Recipe]) -> str:
+    return "+".join(recipe.identity() for recipe in recipes)
+
+
+def run_folders(folder: Path) -> list[RunFolder]:
+    """The runs of an experiment's folder, or the one run that the folder is. Raises `UserError`."""
+    if (folder / RUN).is_file():
+        return [RunFolder(folder)]
+    if (folder / EXPERIMENT).is_file():
+        return [RunFolder(folder / name) for name in read_json(folder / EXPERIMENT)["runs"]]
+    help = ["give a folder that `lab run` made; `lab list runs` lists them"]
+    raise UserError(f"{folder} is no run folder", help=help)
+
+
+def reopen(folder: Path, session: Session) -> Experiment:
+    """The experiment or run in `folder`, from its own resolved recipes."""
+    runs = run_folders(folder)
+    recipes = [_reread(run, session.plugins) for run in runs]
+    return Experiment(folder, runs, prepare(recipes, session))
+
+
+def _reread(run: RunFolder, plugins: Plugins) -> Recipe:
+    recipe = load_recipe(run.path / RECIPE).resolve_all(plugins.registry)[0]
+    if recipe.identity() != run.read()["identity"]:
+        help = ["undo the change, or start a new run with `lab run` on the changed file"]
+        raise UserError(f"{run.path / RECIPE} was changed after the run started", help=help)
+    return recipe
+
+
+def find_unfinished(root: Path, recipes: Sequence[Recipe]) -> Path | None:
+    """The newest folder of the same experiment that has not come to its end."""
+    parent = root / slug(recipes[0].title)
+    wanted = experiment_identity(recipes)
+    for folder in sorted(parent.glob("*"), reverse=True) if parent.is_dir() else ():
+        marker = folder / (RUN if len(recipes) == 1 else EXPERIMENT)
+        if marker.is_file() and read_json(marker).get("identity") == wanted:
+            states = [run.read()["status"] for run in run_folders(folder)]
+            if any(state not in ("finished", "running") for state in states):
+                return folder
+    return None
+
+
+def execute(experiment: Experiment, session: Session) -> dict[str, Any]:
+    """Run what is not finished, in order. A run that fails is noted and the next one starts; an interrupt
+    ends them all. Returns the results of every finished run by folder name."""
+    choice = choose(experiment.prepared[0].recipe.options.run)
+    session.echo(f"machine: {choice.summary()}")
+    fabric = LabFabric(choice)
+    fabric.launch()
+    for index, (run, prepared) in enumerate(zip(experiment.runs, experiment.prepared, strict=True)):
+        if run.read()["status"] == "finished":
+            session.echo(f"{prepared.recipe.variant or run.path.name}, seed {prepared.recipe.seed}: finished")
+            continue
+        info = _info(run, prepared, index, len(experiment.runs))
+        try:
+            with run.held():
+                _execute_run(run, prepared, info, fabric, choice, session)
+        except (InterruptedRunError, UserError):
+            raise
+        except LabError as error:
+            experiment.failures.append((info.label, error))
+    return write_results(experiment)
+
+
+def _info(run: RunFolder, prepared: Prepared, index: int, count: int) -> RunInfo:
+    recipe = prepared.recipe
+    steps = prepared.material.total_steps()
+    size = recipe.options.batch_size * len(prepared.material.roles)
+    return RunInfo(run.path, recipe.title, recipe.variant, recipe.seed, steps, size, index, count)
+
+
+def _execute_run(
+    run: RunFolder, prepared: Prepared, info: RunInfo, fabric: LabFabric, choice: Choice, session: Session
+) -> None:
+    """One run from its newest checkpoint to its results, its state kept in run.json throughout."""
+    engine = Engine(prepared.recipe, prepared.material, session.plugins, fabric, info, session.context.cache)
+    resumed = engine.resume()
+    facts = {"machine": vars(choice), "data": prepared.material.provenance(), "steps": info.steps}
+    run.update(
+        **start_facts(), **facts, protocol=_protocol(prepared), resumed_at=engine.step if resumed else None
+    )
+    if resumed:
+        session.echo(f"{info.label}: resuming after step {engine.step}")
+    began = time.perf_counter()
+    status, results = "failed", {}
+    try:
+        results = engine.run()
+        write_json(run.path / RESULTS, results)
+        status = "finished"
+    except InterruptedRunError as error:
+        status = "interrupted"
+        error.help = (f"go on with: lab resume {shlex.quote(str(info.folder))}",)
+        raise
+    except LabError as error:
+        run.update(error=error.message)
+        raise
+    finally:
+        run.update(status=status, step=engine.step, session_seconds=round(time.perf_counter() - began, 2))
+        session.plugins.notify("lab_run_finished", run=info, status=status, results=results)
+
+
+def _protocol(prepared: Prepared) -> dict[str, Any]:
+    """How the figures came about: what was trained on, what was hidden, what picked the checkpoint."""
+    recipe, material = prepared.recipe, prepared.material
+    select = recipe.options.select
+    return {
+        "trained_on": {role.name: "train" for role in material.roles},
+        "labels_hidden": sorted(material.hidden()),
+        "selection": "last step" if select is None else f"{select.mode} of {select.metric}",
+        "evaluators": {use.label: use.component.dump() for use in recipe.evaluators},
+    }
+
+
+# Results ------------------------------------------------------------------------------------------
+
+
+def write_results(experiment: Experiment) -> dict[str, Any]:
+    """Collect the results of the finished runs; an experiment of several keeps them and their table."""
+    found = {run.path.name: run.results() for run in experiment.runs}
+    if len(experiment.runs) > 1:
+        table = results_table(experiment)
+        write_json(experiment.folder / RESULTS, {"runs": found, "table": vars(table)})
+        write_file(experiment.folder / "results.md", markdown(table).encode())
+    return found
+
+
+def results_table(experiment: Experiment) -> Table:
+    """A row a variant, a column a scalar; mean and standard deviation where there are several seeds."""
+    results = [
+        (item.recipe.variant or item.recipe.title, run.results())
+        for run, item in zip(experiment.runs, experiment.prepared, strict=True)
+    ]
+    columns = _columns(experiment, [result for _, result in results])
+    rows = []
+    for variant in dict.fromkeys(name for name, _ in results):
+        of_variant = [result for name, result in results if name == variant]
+        rows.append([variant, *(_cell(of_variant, column) for column in columns)])
+    return Table(["", *columns], rows)
+
+
+def _columns(experiment: Experiment, results: Sequence[dict[str, Any]]) -> list[str]:
+    asked = experiment.prepared[0].recipe.options.table
+    headline = [name for result in results for name in result.get("headline", [])]
+    return asked or list(dict.fromkeys(headline))
+
+
+def _cell(results: Sequence[dict[str, Any]], column: str) -> str:
+    values = [r["scalars"][column] for r in results if column in r.get("scalars", {})]
+    if not values:
+        return "-"
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    missing = f" ({len(values)} of {len(results)} seeds)" if len(values) < len(results) else ""
+    return f"{statistics.fmean(values):.2f}{spread}{missing}"
+
+
+def markdown(table: Table) -> str:
+    """A table as Markdown."""
+    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
+    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+# Evaluating what is there -------------------------------------------------------------------------
+
+
+def evaluate_again(experiment: Experiment, session: Session, step: int | None) -> dict[str, dict[str, float]]:
+    """Run the evaluators of every run on its newest (or selected, or the given) checkpoint."""
+    fabric = LabFabric(choose(experiment.prepared[0].recipe.options.run))
+    found = {}
+    for index, (run, prepared) in enumerate(zip(experiment.runs, experiment.prepared, strict=True)):
+        info = _info(run, prepared, index, len(experiment.runs))
+        with run.held():
+            engine = Engine(
+                prepared.recipe, prepared.material, session.plugins, fabric, info, session.context.cache
+            )
+            _load(engine, run, step)
+            found[run.path.name] = engine.evaluate_all(run.path / "figures" / f"evaluated_{engine.step:08d}")
+    return found
+
+
+def _load(engine: Engine, run: RunFolder, step: int | None) -> None:
+    wanted = step if step is not None else run.results().get("step")
+    with warnings.catch_warnings(record=True) as damaged:
+        found = engine.checkpoints.latest() if wanted is None else engine.checkpoints.at(wanted)
+    if found is None:
+        steps = ", ".join(str(file.step) for file in engine.checkpoints.files()) or "none"
+        help = [str(item.message) for item in damaged]
+        raise UserError(f"{run.path} has no whole checkpoint of step {wanted}; there are: {steps}", help=help)
+    engine.load_state_dict(found[1])

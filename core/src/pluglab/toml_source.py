@@ -1,0 +1,202 @@
+"""TOML with positions: `tomllib` reads the values, a small scanner remembers where each key stands."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pluglab.errors import Problem, RecipeError, Span, UserError
+
+KeyPath = tuple[str | int, ...]
+
+_KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
+_DOTTED = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*")
+_PART = re.compile(_KEY)
+_STRING = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*', re.S)
+_GAP = re.compile(r"(?:[\s,]|#[^\n]*)*")
+
+
+@dataclass(frozen=True)
+class TomlSource:
+    """A parsed TOML file. `locate` finds where a key (or its value) stands, for error messages."""
+
+    name: str
+    text: str
+    data: dict[str, Any]
+    _keys: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
+    _values: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
+
+    def locate(self, path: KeyPath, *, value: bool = False) -> Span | None:
+        """The key at `path`, or its value; else the nearest enclosing table; None for an empty path."""
+        for length in range(len(path), 0, -1):
+            places = self._values if value and path[:length] in self._values else self._keys
+            if path[:length] in places:
+                return self._span(*places[path[:length]])
+        return None
+
+    def _span(self, start: int, end: int) -> Span:
+        return span_at(self.name, self.text, start, end)
+
+
+def span_at(source: str, text: str, start: int, end: int) -> Span:
+    """The span of text[start:end], cut at the end of its first line."""
+    line = text.count("\n", 0, start) + 1
+    first = text.rfind("\n", 0, start) + 1
+    last = text.find("\n", start)
+    whole = text[first : last if last >= 0 else len(text)]
+    return Span(source, line, start - first + 1, min(end - start, len(whole) - (start - first)), whole)
+
+
+def read_toml(path: Path) -> TomlSource:
+    """Read a TOML file. Raises `UserError` or `RecipeError` with the place of a syntax error."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise UserError(f"there is no recipe {path}", help=_neighbours(path)) from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a directory, not a recipe", help=_neighbours(path / "x")) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    return parse_toml(text, str(path))
+
+
+def _neighbours(path: Path) -> list[str]:
+    folder = path.parent
+    names = sorted(p.name for p in folder.glob("*.toml"))[:8] if folder.is_dir() else []
+    return (
+        [f"recipes in {folder}: {', '.join(names)}"] if names else ["`lab list recipes` shows what is here"]
+    )
+
+
+def parse_toml(text: str, name: str) -> TomlSource:
+    """Parse TOML text; `name` is what error messages call it."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError([_syntax_problem(error, text, name)]) from None
+    source = TomlSource(name, text, data)
+    _Scanner(source).scan()
+    return source
+
+
+def _syntax_problem(error: tomllib.TOMLDecodeError, text: str, name: str) -> Problem:
+    message, _, place = str(error).partition(" (at ")
+    lines = text.splitlines() or [""]
+    found = re.match(r"line (\d+), column (\d+)", place)
+    line, column = (int(found[1]), int(found[2])) if found else (len(lines), len(lines[-1]) + 1)
+    shown = lines[line - 1] if line <= len(lines) else ""
+    return Problem(f"not valid TOML: {message[:1].lower()}{message[1:]}", Span(name, line, column, 1, shown))
+
+
+class _Scanner:
+    """Walks valid TOML statement by statement. Strings and comments are blanked first, so that brackets,
+    commas and equals signs inside them cannot mislead."""
+
+    def __init__(self, source: TomlSource) -> None:
+        self.source = source
+        self.text = source.text
+        self.bare = _STRING.sub(lambda m: _blank(m[0]), source.text)
+        self.table: KeyPath = ()
+        self.counts: dict[KeyPath, int] = {}
+
+    def scan(self) -> None:
+        position = 0
+        while position < len(self.text):
+            position = self._statement(position)
+
+    def _statement(self, start: int) -> int:
+        start += len(self.text[start:]) - len(self.text[start:].lstrip())
+        if start >= len(self.text):
+            return start
+        if self.text[start] == "#":
+            return self._line_end(start)
+        if self.text[start] == "[":
+            return self._header(start)
+        return self._pair(start, self.table)
+
+    def _line_end(self, start: int) -> int:
+        end = self.bare.find("\n", start)
+        return len(self.text) if end < 0 else end + 1
+
+    def _header(self, start: int) -> int:
+        many = self.text.startswith("[[", start)
+        dotted = _DOTTED.match(self.text, start + (2 if many else 1))
+        if dotted is None:
+            return self._line_end(start)
+        path = self._absolute(_parts(dotted[1]))
+        if many:
+            self.counts[path] = self.counts.get(path, -1) + 1
+            path = (*path, self.counts[path])
+        self.table = path
+        self.source._keys.setdefault(path, dotted.span(1))
+        return self._line_end(dotted.end())
+
+    def _absolute(self, parts: list[str]) -> KeyPath:
+        path: KeyPath = ()
+        for part in parts[:-1]:
+            path = (*path, part)
+            if path in self.counts:
+                path = (*path, self.counts[path])
+        return (*path, parts[-1])
+
+    def _pair(self, start: int, table: KeyPath) -> int:
+        dotted = _DOTTED.match(self.text, start)
+        equals = self.bare.find("=", dotted.end(1)) if dotted else -1
+        if dotted is None or equals < 0:
+            return self._line_end(start)
+        path = table
+        for part in _parts(dotted[1]):
+            path = (*path, part)
+            self.source._keys.setdefault(path, dotted.span(1))
+        begin = equals + 1 + len(self.text[equals + 1 :]) - len(self.text[equals + 1 :].lstrip(" \t"))
+        end = self._value(begin, path)
+        self.source._values[path] = (begin, end)
+        return end
+
+    def _value(self, start: int, path: KeyPath) -> int:
+        """Note what is inside the value at `start`; return where it ends."""
+        if self.text[start] == "{":
+            return self._inline(start, lambda at, _: self._pair(at, path), "}")
+        if self.text[start] == "[":
+            return self._inline(start, lambda at, i: self._item(at, (*path, i)), "]")
+        string = _STRING.match(self.text, start)
+        if string and string[0][0] in "\"'":
+            return string.end()
+        return start + len(re.split(r"[,\]}\n#]", self.bare[start:], maxsplit=1)[0].rstrip())
+
+    def _item(self, start: int, path: KeyPath) -> int:
+        end = self._value(start, path)
+        self.source._keys[path] = self.source._values[path] = (start, end)
+        return end
+
+    def _inline(self, start: int, element: Callable[[int, int], int], close: str) -> int:
+        position, index = self._skip(start + 1), 0
+        while position < len(self.text) and self.text[position] != close:
+            position = self._skip(element(position, index))
+            index += 1
+        return position + 1
+
+    def _skip(self, position: int) -> int:
+        """Past blanks, commas and comments."""
+        found = _GAP.match(self.text, position)
+        return found.end() if found else position
+
+
+def _blank(text: str) -> str:
+    return re.sub(r"[^\n]", " ", text)
+
+
+def _parts(dotted: str) -> list[str]:
+    """The keys of `a."b c".d`."""
+    loaded = tomllib.loads("\n".join(f"k{i} = {_quoted(p)}" for i, p in enumerate(_PART.findall(dotted))))
+    return list(loaded.values())
+
+
+def _quoted(part: str) -> str:
+    return part if part[0] in "\"'" else f'"{part}"'

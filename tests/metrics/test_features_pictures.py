@@ -40,13 +40,13 @@ def test_picked_images_are_fixed_spread_and_fetched_across_batches(two_domains, 
 def test_tsne_pictures_of_two_domains_and_of_one(build, two_domains, context):
     evaluator = build("evaluator", "latent_tsne", points=120)
     found = evaluator.evaluate(Pixels(), two_domains, context)
-    assert set(found.figures) == {"tsne_by_class", "tsne_by_domain"}
+    assert set(found.figures) == {"by_class", "by_domain"}
     assert all(map(is_picture, found.figures.values()))
     again = evaluator.evaluate(Pixels(), two_domains, context)
-    assert (found.figures["tsne_by_class"] == again.figures["tsne_by_class"]).all()
+    assert (found.figures["by_class"] == again.figures["by_class"]).all()
     single = evaluator.evaluate(Pixels(), {"source": two_domains["source"]}, context)
-    assert list(single.figures) == ["tsne_by_class"]
-    assert list(evaluator.evaluate(Pixels(), {"t": two_domains["target"]}, context).figures) == ["tsne"]
+    assert list(single.figures) == ["by_class"]
+    assert list(evaluator.evaluate(Pixels(), {"t": two_domains["target"]}, context).figures) == ["all"]
 
 
 def test_unlabelled_points_are_grey_below_the_others(build, two_domains):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -37,11 +37,14 @@ def pick(data: EvaluationData, count: int, seed: int) -> Tensor:
 
 def images_at(data: EvaluationData, index: Tensor, size: int = 500) -> Tensor:
     """The images at these rising row numbers, float in [-1, 1]."""
+    return torch.cat(list(batches_at(data, index, size)))
+
+
+def batches_at(data: EvaluationData, index: Tensor, size: int = 500) -> Iterator[Tensor]:
+    """The same a part at a time, in order."""
     limit = int(index[-1]) + 1
-    starts = range(0, limit, size)
-    parts = zip(starts, data.batches(size, limit), strict=True)
-    kept = (part[_within(index, start, len(part)).to(part.device)] for start, part in parts)
-    return torch.cat(list(kept))
+    parts = zip(range(0, limit, size), data.batches(size, limit), strict=True)
+    return (part[_within(index, start, len(part)).to(part.device)] for start, part in parts)
 
 
 def _within(index: Tensor, start: int, length: int) -> Tensor:

@@ -45,16 +45,16 @@ class LatentTSNE:
         self.config = config
 
     def evaluate(self, trainer: Embeds, data: RoleData, context: EvaluationContext) -> Evaluation:
-        """Figures `tsne_by_class` (where any role has labels) and `tsne_by_domain` (of several roles)."""
+        """Figures `by_class` (where any role has labels) and `by_domain` (of several roles)."""
         cloud = self._cloud(trainer, choose(data, self.config.roles, self.config.split), context.seed)
         title = f"t-SNE of {len(cloud.plane):,} {self.config.split} features, step {context.step:,}"
         figures = {}
         if (cloud.labels != UNLABELLED).any():
-            figures["tsne_by_class"] = _draw(cloud.plane, cloud.by_class(), f"{title}, by class")
+            figures["by_class"] = _draw(cloud.plane, cloud.by_class(), f"{title}, by class")
         if len(cloud.roles) > 1:
-            figures["tsne_by_domain"] = _draw(cloud.plane, cloud.by_domain(), f"{title}, by domain")
+            figures["by_domain"] = _draw(cloud.plane, cloud.by_domain(), f"{title}, by domain")
         if not figures:
-            figures["tsne"] = _draw(cloud.plane, cloud.by_domain(), title)
+            figures["all"] = _draw(cloud.plane, cloud.by_domain(), title)
         return Evaluation(figures=figures)
 
     def _cloud(self, trainer: Embeds, parts: list[EvaluationData], seed: int) -> Cloud:

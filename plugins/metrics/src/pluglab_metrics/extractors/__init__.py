@@ -1,0 +1,1 @@
+"""Networks that turn images into features, as components of the kind `feature_extractor`."""

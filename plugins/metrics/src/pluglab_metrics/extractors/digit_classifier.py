@@ -1,0 +1,198 @@
+"""A small classifier that is trained once on a data set's training images and then judges generated ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from pluglab.components import Component, Options, Reference, dump_options
+from pluglab.data import Images, Stream, to_float
+from pluglab.errors import UserError
+from pluglab.protocols import DataContext
+from pluglab_metrics.extractors.base import Features, named
+
+VERSION = 1  # of the network and its training; another number makes cached classifiers stale
+
+
+class DigitClassifier:
+    """128 features before the last layer of a small convolutional network, and its logits.
+
+    For digits and other small images, where Inception's features say little. The network is trained once on
+    the `train` split, with random shifts; it is cached with its accuracy on the `test` split, which stands
+    beside every score. Scores from two classifiers do not compare.
+    """
+
+    class Config(Options):
+        dataset: Annotated[Component, Reference("dataset")] = named("digits")
+        """Labelled data set to learn from; it should be the one that the generator imitates."""
+        steps: int = Field(1500, ge=1)
+        """Training steps."""
+        batch_size: int = Field(128, ge=2)
+        """Images a step."""
+        lr: float = Field(2e-3, gt=0)
+        """Highest learning rate of AdamW, in one cycle."""
+        shift: int = Field(2, ge=0)
+        """Largest random shift in pixels during training."""
+        seed: int = 0
+        """Seed of the weights, the batches and the shifts."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.name = f"digit_classifier_{config.dataset.name}"
+        self.record: dict[str, Any] = {}
+        self.network: nn.Module | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.record["classes"])
+
+    @property
+    def identity(self) -> str:
+        return f"{self.name}-{self.record['weights']}"
+
+    @property
+    def notes(self) -> dict[str, str]:
+        channels, height, width = self.record["shape"]
+        accuracy, count = self.record["accuracy"], self.record["test_images"]
+        return {
+            "network": f"small CNN trained on {self.config.dataset.name}, weights {self.record['weights']}",
+            "network's own accuracy": f"{accuracy:.2f} % of {count:,} test images",
+            "features": "128, before the last layer",
+            "resizing": f"bilinear with antialiasing to {height} x {width} if of another size",
+            "channels": "grey" if channels == 1 else "colour",
+        }
+
+    def prepare(self, context: DataContext) -> None:
+        """Load the classifier from the cache, or train and cache it."""
+        if self.network is None:
+            path = context.cache / "classifiers" / f"{self._key()}.pt"
+            saved = _load(path) or self._train(context, path)
+            self.record = saved["record"]
+            with torch.device("meta"):  # draws no initial weights, so that no random number is used up
+                self.network = build_network(self.record["shape"][0], len(self.record["classes"]))
+            self.network.load_state_dict(saved["network"], assign=True)
+            self.network.eval().requires_grad_(False)
+
+    def to(self, device: torch.device) -> None:
+        assert self.network is not None
+        self.network.to(device)
+
+    def __call__(self, images: Tensor) -> Features:
+        assert isinstance(self.network, nn.Sequential)
+        device = next(self.network.parameters()).device
+        features = self.network[:-1](self._adapt(to_float(images.to(device))))
+        return Features(features, self.network[-1](features))
+
+    def _adapt(self, images: Tensor) -> Tensor:
+        """To the size and the channels that the network was trained with."""
+        channels, *size = self.record["shape"]
+        if images.shape[1] != channels:
+            weights = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+            grey = images if images.shape[1] == 1 else (images * weights).sum(1, keepdim=True)
+            images = grey.expand(-1, channels, -1, -1)
+        if list(images.shape[2:]) != size:
+            images = F.interpolate(images, size=size, mode="bilinear", antialias=True)
+        return images
+
+    def _key(self) -> str:
+        options = json.dumps([VERSION, dump_options(self.config)], sort_keys=True)
+        return f"{self.config.dataset.name}-{hashlib.sha256(options.encode()).hexdigest()[:16]}"
+
+    def _train(self, context: DataContext, path: Path) -> dict[str, Any]:
+        dataset = self.config.dataset.build()
+        dataset.prepare(context)
+        train, test = dataset.split("train"), dataset.split("test")
+        if train.labels is None or test.labels is None or not train.classes:
+            raise UserError(
+                f"a classifier needs labels, and data set '{self.config.dataset.name}' has none",
+                help=['choose a labelled `dataset`, or feature_extractor = "inception"'],
+            )
+        with context.track("training the classifier that judges samples", self.config.steps) as bar:
+            network = train_network(self.config, train, bar.advance)
+        saved = {"network": network.state_dict(), "record": _describe(network, train, test)}
+        _save(saved, path)
+        return saved
+
+
+def build_network(channels: int, classes: int) -> nn.Sequential:
+    """C x H x W to 128 features, then a linear layer to the classes; any H and W from 8."""
+    layers: list[nn.Module] = []
+    for before, after in ((channels, 32), (32, 64), (64, 128)):
+        layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        layers += [nn.MaxPool2d(2)]
+    layers += [nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(2048, 128), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(128, classes))
+
+
+def train_network(config: DigitClassifier.Config, images: Images, advance: Any) -> nn.Sequential:
+    """Cross-entropy, AdamW and one cycle of the learning rate; on a GPU where there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    stream = Stream(images, "classifier", seed=config.seed, batch_size=config.batch_size, device=device)
+    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices), torch.enable_grad():
+        torch.manual_seed(config.seed)
+        network = build_network(images.spec.channels, images.spec.num_classes).to(device).train()
+        optimizer = torch.optim.AdamW(network.parameters(), config.lr, weight_decay=0.01)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=config.steps)
+        for step in range(config.steps):
+            batch = stream.batch(step)
+            assert batch.labels is not None
+            loss = F.cross_entropy(network(_shift(batch.images, config.shift)), batch.labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            cycle.step()
+            advance(1)
+    return network.cpu().eval()
+
+
+def _shift(images: Tensor, most: int) -> Tensor:
+    """All images of a batch moved alike, by up to `most` pixels; the border is repeated."""
+    if most == 0:
+        return images
+    x, y = torch.randint(0, 2 * most + 1, (2,)).tolist()
+    padded = F.pad(images, [most] * 4, mode="replicate")
+    return padded[..., y : y + images.shape[2], x : x + images.shape[3]]
+
+
+@torch.no_grad()
+def _describe(network: nn.Sequential, train: Images, test: Images) -> dict[str, Any]:
+    assert test.labels is not None
+    guesses = torch.cat([network(to_float(part)).argmax(1) for part in test.pixels.split(500)])
+    digest = hashlib.sha256()
+    for value in network.state_dict().values():
+        digest.update(value.contiguous().numpy().tobytes())
+    return {
+        "classes": list(train.classes or ()),
+        "shape": [train.spec.channels, train.spec.height, train.spec.width],
+        "accuracy": 100 * guesses.eq(test.labels).double().mean().item(),
+        "test_images": len(test),
+        "weights": digest.hexdigest()[:8],
+    }
+
+
+def _save(saved: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    torch.save(saved, part)
+    part.replace(path)
+
+
+def _load(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True)
+        return saved if {"network", "record"} <= saved.keys() else None
+    except Exception as error:
+        warnings.warn(f"{path} cannot be read ({type(error).__name__}); training it again", stacklevel=2)
+        return None

@@ -1,0 +1,117 @@
+"""Pictures of what a generator makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pluglab.components import Options
+from pluglab.protocols import Evaluation, EvaluationContext, Samples
+from pluglab_metrics.figures import grid
+from pluglab_metrics.roles import RoleData
+from pluglab_metrics.sampling import Generates, classes_of, cycled, noise, sampled
+
+
+class SampleGrid:
+    """The first images that the model makes, unchosen; with classes also a row a class.
+
+    The noise depends on the run's seed only, so that pictures of several steps show the same samples grow. In
+    the picture by class a column has the same noise in every row.
+    """
+
+    class Config(Options):
+        count: int = Field(32, ge=1, le=400)
+        """Images in the picture."""
+        columns: int = Field(8, ge=1)
+        """Images a row."""
+        per_class: int = Field(10, ge=1, le=40)
+        """Images of each class in the picture by class."""
+        classes: int = Field(10, ge=1, le=40)
+        """Classes shown at most."""
+        batch_size: int = Field(64, ge=1)
+        """Images a forward pass."""
+
+    needs: ClassVar[tuple[type, ...]] = (Samples,)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def evaluate(self, trainer: Samples, data: RoleData, context: EvaluationContext) -> Evaluation:
+        """Figures `samples`, and `classes` of a class-conditional model."""
+        count, classes = self.config.count, classes_of(trainer)
+        parts = sampled(
+            trainer, count, cycled(count, classes), noise(context, "samples"), self.config.batch_size
+        )
+        images = torch.cat(list(parts))
+        figures = {"samples": grid(images, self.config.columns)}
+        if classes:
+            rows = min(classes, self.config.classes)
+            names = _names(data, rows)
+            made = by_class(trainer, rows, self.config.per_class, context)
+            figures["classes"] = grid(made, self.config.per_class, names)
+        return Evaluation(figures=figures)
+
+
+def by_class(trainer: Samples, classes: int, columns: int, context: EvaluationContext) -> Tensor:
+    """Images class by class, the noise of column j the same in every class."""
+    if isinstance(trainer, Generates):
+        latents = trainer.latents(columns, noise(context, "classes"))
+        rows = (torch.full((columns,), label, device=latents.device) for label in range(classes))
+        return torch.cat([trainer.generate(latents, labels) for labels in rows])
+    made = [
+        trainer.sample(1, torch.tensor([label], device=context.device), noise(context, "classes", column))
+        for label in range(classes)
+        for column in range(columns)
+    ]
+    return torch.cat(made)
+
+
+class Interpolation:
+    """Images on the way between two latents, a pair a row."""
+
+    class Config(Options):
+        rows: int = Field(6, ge=1, le=40)
+        """Pairs of latents."""
+        columns: int = Field(10, ge=2, le=40)
+        """Images from one end to the other."""
+        path: Literal["spherical", "linear"] = "spherical"
+        """'spherical' keeps the norm of Gaussian latents (White 2016); 'linear' is for uniform ones."""
+
+    needs: ClassVar[tuple[type, ...]] = (Generates,)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def evaluate(self, trainer: Generates, data: RoleData, context: EvaluationContext) -> Evaluation:
+        """Figure `interpolation`. A class-conditional model shows one class a row."""
+        rows, columns = self.config.rows, self.config.columns
+        ends = trainer.latents(2 * rows, noise(context, "interpolation"))
+        between = slerp if self.config.path == "spherical" else torch.lerp
+        shares = torch.linspace(0, 1, columns, device=ends.device)
+        steps = torch.stack([between(ends[:rows], ends[rows:], share) for share in shares], dim=1)
+        labels = cycled(rows, classes_of(trainer))
+        made = [
+            trainer.generate(row, None if labels is None else labels[i].expand(columns).to(row.device))
+            for i, row in enumerate(steps)
+        ]
+        return Evaluation(figures={"interpolation": grid(torch.cat(made), columns)})
+
+
+def slerp(a: Tensor, b: Tensor, share: Tensor | float) -> Tensor:
+    """(sin((1 - t) w) a + sin(t w) b) / sin w for each row, w the angle between a and b (Shoemake 1985)."""
+    x, y = a.flatten(1), b.flatten(1)
+    cosine = torch.cosine_similarity(x, y, dim=1).clamp(-1 + 1e-6, 1 - 1e-6).unsqueeze(1)
+    angle = cosine.arccos()
+    share = torch.as_tensor(share, dtype=x.dtype, device=x.device)
+    mixed = ((1 - share) * angle).sin() * x + (share * angle).sin() * y
+    return (mixed / angle.sin()).view_as(a)
+
+
+def _names(data: RoleData, count: int) -> Sequence[str]:
+    specs = [part["test"].spec for part in data.values() if "test" in part]
+    named = next((spec.classes for spec in specs if spec.classes), None)
+    return named[:count] if named else [str(i) for i in range(count)]

@@ -1,0 +1,50 @@
+"""Asking a generator for images: of given classes, from given noise, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from pluglab.data import derived_seed
+from pluglab.protocols import EvaluationContext, Samples
+
+
+@runtime_checkable
+class Generates(Protocol):
+    """'turn latents into images'"""
+
+    def latents(self, n: int, generator: torch.Generator) -> Tensor:
+        """n latents, N x ...; Gaussian, or whatever the model was trained with."""
+        ...
+
+    def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """Their images, float in [-1, 1]; `labels` int64 n for a class-conditional model."""
+        ...
+
+
+def classes_of(trainer: Any) -> int:
+    """How many classes can be asked for: the trainer's `num_classes`, 0 for an unconditional model."""
+    return int(getattr(trainer, "num_classes", 0) or 0)
+
+
+def noise(context: EvaluationContext, *parts: Any) -> torch.Generator:
+    """A generator on the evaluation's device, a function of the run's seed and the parts."""
+    return torch.Generator(context.device).manual_seed(derived_seed("noise", context.seed, *parts))
+
+
+def sampled(
+    trainer: Samples, n: int, labels: Tensor | None, generator: torch.Generator, batch_size: int
+) -> Iterator[Tensor]:
+    """n images in batches, float in [-1, 1]."""
+    for start in range(0, n, batch_size):
+        count = min(batch_size, n - start)
+        asked = None if labels is None else labels[start : start + count].to(generator.device)
+        yield trainer.sample(count, asked, generator)
+
+
+def cycled(n: int, classes: int) -> Tensor | None:
+    """Classes 0, 1, ... in turn, int64 n; None for an unconditional model."""
+    return torch.arange(n) % classes if classes else None

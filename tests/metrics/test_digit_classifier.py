@@ -1,0 +1,104 @@
+import pytest
+import torch
+
+from pluglab.components import make
+from pluglab.data import Images
+from pluglab.errors import UserError
+from pluglab.protocols import DataContext
+from pluglab.registry import Registrar, Registry
+from pluglab_metrics.plugin import lab_register
+from pluglab_metrics.quality import _Silent
+
+
+class TinyDigits:
+    """scikit-learn's digits in two splits; counts how often it is prepared."""
+
+    prepared = 0
+    images: Images
+
+    def prepare(self, context):
+        type(self).prepared += 1
+
+    def split(self, name):
+        part = slice(0, 1400) if name == "train" else slice(1400, None)
+        labels = None if self.images.labels is None else self.images.labels[part]
+        return Images(self.images.pixels[part], labels, self.images.classes)
+
+
+@pytest.fixture
+def tiny(digits):
+    return type("Tiny", (TinyDigits,), {"images": digits})
+
+
+@pytest.fixture
+def classifier(tiny):
+    registrar = Registrar("metrics")
+    lab_register(registrar)
+    registrar.add("dataset", "tiny", tiny)
+    registry = Registry(registrar.entries)
+
+    def build(**options):
+        options = {"dataset": "tiny", "steps": 120, "shift": 0, **options}
+        return make(registry, "feature_extractor", "digit_classifier", **options).build()
+
+    return build
+
+
+def test_trains_once_and_is_cached_with_its_accuracy(classifier, tiny, digits, tmp_path):
+    context = DataContext(None, tmp_path, _Silent)
+    first, second = classifier(), classifier()
+    with torch.no_grad():  # as in an evaluation
+        first.prepare(context)
+    second.prepare(context)
+    assert tiny.prepared == 1
+    found, again = first(digits.pixels[1400:]), second(digits.pixels[1400:])
+    assert torch.equal(found.features, again.features) and found.features.shape == (397, 128)
+    accuracy = 100 * (found.logits.argmax(1) == digits.labels[1400:]).double().mean().item()
+    assert accuracy > 90
+    assert f"{accuracy:.2f} % of 397" in first.notes["network's own accuracy"]
+    assert first.classes == digits.classes and first.identity == second.identity
+
+
+def test_other_options_are_another_classifier(classifier, tiny, tmp_path):
+    context = DataContext(None, tmp_path, _Silent)
+    first, second = classifier(steps=2), classifier(steps=2, seed=1)
+    first.prepare(context)
+    second.prepare(context)
+    assert tiny.prepared == 2 and first.identity != second.identity
+
+
+def test_training_leaves_the_random_numbers_alone(classifier, tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    classifier(steps=2, shift=2).prepare(DataContext(None, tmp_path, _Silent))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_damaged_cache_is_trained_again(classifier, tiny, tmp_path):
+    context = DataContext(None, tmp_path, _Silent)
+    classifier(steps=2).prepare(context)
+    path = next((tmp_path / "classifiers").iterdir())
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match="cannot be read"):
+        classifier(steps=2).prepare(context)
+    assert tiny.prepared == 2
+    classifier(steps=2).prepare(context)
+    assert tiny.prepared == 2
+
+
+def test_other_sizes_and_colours_are_adapted(classifier, digits, tmp_path):
+    extractor = classifier()
+    extractor.prepare(DataContext(None, tmp_path, _Silent))
+    original = extractor(digits.pixels[:50])
+    colour = digits.pixels[:50].expand(-1, 3, -1, -1).contiguous()
+    torch.testing.assert_close(extractor(colour).features, original.features, rtol=1e-3, atol=1e-3)
+    large = digits.pixels[:50].repeat_interleave(4, 2).repeat_interleave(4, 3)
+    same = extractor(large).logits.argmax(1) == original.logits.argmax(1)
+    assert same.float().mean() > 0.9
+
+
+def test_a_data_set_without_labels_is_an_error(classifier, tiny, digits, tmp_path):
+    tiny.images = digits.without_labels()
+    with pytest.raises(UserError, match="needs labels"):
+        classifier().prepare(DataContext(None, tmp_path, _Silent))

@@ -1,0 +1,115 @@
+"""The Inception extractor with generated weights: the network, and where its weights come from."""
+
+import hashlib
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import torch
+
+from pluglab.errors import UserError
+from pluglab.protocols import DataContext
+from pluglab_metrics.extractors.inception import FILE, inception_body, resize
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A weight file of the right shape, full of reproducible noise."""
+    path = tmp_path_factory.mktemp("server") / FILE
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for name, value in inception_body().state_dict().items():
+        fan = max(1, value[0].numel()) if value.ndim > 1 else 1
+        noise = torch.rand(value.shape, generator=generator)
+        state[name] = 0.5 + noise if value.ndim < 2 else (noise - 0.5) * (12 / fan) ** 0.5
+        state[name] = torch.tensor(0) if name.endswith("num_batches_tracked") else state[name]
+    torch.save(state, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def digest(weights):
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def server(weights):
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            """Says nothing."""
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=weights.parent))
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{running.server_port}/{FILE}"
+    running.shutdown()
+    running.server_close()
+
+
+@pytest.fixture
+def images():
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (2, 3, 40, 32), generator=generator).to(torch.uint8)
+
+
+def test_network_and_resizing_equal_torch_fidelity(build, weights, digest, images, tmp_path):
+    fidelity = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    reference = fidelity.FeatureExtractorInceptionV3(
+        "reference", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(weights)
+    )
+    expected, logits = reference(images)
+    extractor = build("feature_extractor", "inception", sha256=digest)
+    extractor.prepare(DataContext(weights.parent, tmp_path, None))
+    found = extractor(images)
+    assert expected.std() > 1e-3
+    torch.testing.assert_close(found.features, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+    torch.testing.assert_close(found.logits, logits, rtol=1e-4, atol=1e-4 * logits.abs().max().item())
+    grey = extractor(images[:, :1])
+    torch.testing.assert_close(grey.features, extractor(images[:, :1].expand(-1, 3, -1, -1)).features)
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (299, 299), (400, 31)])
+def test_resizing_equals_torch_fidelity(shape):
+    fidelity = pytest.importorskip("torch_fidelity.interpolate_compat_tensorflow")
+    images = 255 * torch.rand(2, 3, *shape, generator=torch.Generator().manual_seed(0))
+    expected = fidelity.interpolate_bilinear_2d_like_tensorflow1x(
+        images, size=(299, 299), align_corners=False
+    )
+    torch.testing.assert_close(resize(images, 299), expected, rtol=0, atol=2e-3)
+
+
+def test_downloads_once_into_the_cache(build, server, digest, images, tmp_path):
+    first = build("feature_extractor", "inception", url=server, sha256=digest)
+    first.prepare(DataContext(None, tmp_path, None))
+    assert [path.name for path in (tmp_path / "weights").iterdir()] == [FILE]
+    offline = build("feature_extractor", "inception", url="http://127.0.0.1:9/none", sha256=digest)
+    offline.prepare(DataContext(tmp_path / "no such root", tmp_path, None))
+    assert torch.equal(first(images[:1]).features, offline(images[:1]).features)
+
+
+def test_no_network_is_an_error_with_a_way_out(build, tmp_path):
+    extractor = build("feature_extractor", "inception", url="http://127.0.0.1:9/none")
+    with pytest.raises(UserError, match="cannot be downloaded") as error:
+        extractor.prepare(DataContext(None, tmp_path, None))
+    assert "data root" in error.value.help[0] and "digit_classifier" in error.value.help[1]
+    assert not list((tmp_path / "weights").iterdir())
+
+
+def test_a_download_with_another_checksum_is_refused(build, server, tmp_path):
+    extractor = build("feature_extractor", "inception", url=server)
+    with pytest.raises(UserError, match="hash"):
+        extractor.prepare(DataContext(None, tmp_path, None))
+    assert not list((tmp_path / "weights").iterdir())
+
+
+def test_a_file_with_another_checksum_is_refused(build, tmp_path):
+    (tmp_path / FILE).write_bytes(b"something else")
+    with pytest.raises(UserError, match="not the expected Inception network"):
+        build("feature_extractor", "inception").prepare(DataContext(tmp_path, tmp_path, None))
+
+
+def test_a_file_with_another_network_is_refused(build, tmp_path):
+    torch.save({"conv.weight": torch.zeros(3)}, tmp_path / FILE)
+    digest = hashlib.sha256((tmp_path / FILE).read_bytes()).hexdigest()
+    with pytest.raises(UserError, match="does not hold the Inception network"):
+        build("feature_extractor", "inception", sha256=digest).prepare(DataContext(tmp_path, tmp_path, None))

@@ -114,15 +114,15 @@ def test_learning_curves_picture(build, context):
     evaluator = build("evaluator", "learning_curves")
     assert not evaluator.evaluate(None, {}, context).figures
     context.history = HISTORY
-    assert is_picture(evaluator.evaluate(None, {}, context).figures["learning_curves"])
+    assert is_picture(evaluator.evaluate(None, {}, context).figures["panels"])
 
 
 def test_reconstruction_errors(build, two_domains, context, digits):
     found = build("evaluator", "reconstructions", images=5000).evaluate(Pixels(), two_domains, context)
     expected = (to_float(digits.pixels) * 0.5).square().mean().item()
     assert found.scalars["reconstruction_mse/source/reconstruction"] == pytest.approx(expected)
-    assert set(found.figures) == {"reconstructions_source", "reconstructions_target"}
-    assert is_picture(found.figures["reconstructions_source"])
+    assert set(found.figures) == {"source", "target"}
+    assert is_picture(found.figures["source"])
 
 
 def test_several_kinds_of_reconstruction_in_colour(build, data_of, context, digits):
@@ -134,4 +134,4 @@ def test_several_kinds_of_reconstruction_in_colour(build, data_of, context, digi
     data = {"train": {"test": data_of("train", "test", colour)}}
     found = build("evaluator", "reconstructions").evaluate(Kinds(), data, context)
     assert found.scalars["reconstruction_mse/train/perfect"] == 0
-    assert is_picture(found.figures["reconstructions_train"])
+    assert is_picture(found.figures["train"])

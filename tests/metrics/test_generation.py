@@ -183,7 +183,7 @@ def test_classes_in_rows_with_the_same_noise_in_a_column(trainer, build, data, c
 
 def test_interpolation_begins_and_ends_at_its_latents(build, data, context):
     evaluator = build("evaluator", "interpolation", rows=2, columns=9, path="linear")
-    picture = evaluator.evaluate(LatentPainter(), data, context).figures["interpolation"]
+    picture = evaluator.evaluate(LatentPainter(), data, context).figures["pairs"]
     ends = LatentPainter().latents(4, noise(context, "interpolation"))
     factor = -(-720 // 72)
     row = picture[2 + factor // 2, 2 + factor // 2 :: factor, 0]

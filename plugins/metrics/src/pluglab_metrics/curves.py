@@ -33,11 +33,11 @@ class LearningCurves:
         self.config = config
 
     def evaluate(self, trainer: object, data: RoleData, context: EvaluationContext) -> Evaluation:
-        """Figure `learning_curves`; none before anything has been logged."""
+        """Figure `panels`; none before anything has been logged."""
         panels = grouped(context.history)
         if not panels:
             return Evaluation()
-        return Evaluation(figures={"learning_curves": _draw(panels, self.config.columns)})
+        return Evaluation(figures={"panels": _draw(panels, self.config.columns)})
 
 
 def grouped(history: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Points]]:

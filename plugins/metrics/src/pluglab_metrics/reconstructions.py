@@ -39,14 +39,14 @@ class Reconstructions:
         self.config = config
 
     def evaluate(self, trainer: Reconstructs, data: RoleData, context: EvaluationContext) -> Evaluation:
-        """Scalars `reconstruction_mse/<role>/<kind>`, figures `reconstructions_<role>`."""
+        """Scalars `reconstruction_mse/<role>/<kind>`, and a figure each role."""
         parts = choose(data, self.config.roles, self.config.split)
         scalars = {
             f"reconstruction_mse/{part.role}/{kind}": value
             for part in parts
             for kind, value in self._errors(trainer, part, context.seed).items()
         }
-        figures = {f"reconstructions_{part.role}": self._draw(trainer, part, context.seed) for part in parts}
+        figures = {part.role: self._draw(trainer, part, context.seed) for part in parts}
         return Evaluation(scalars, figures)
 
     def _errors(self, trainer: Reconstructs, part: EvaluationData, seed: int) -> dict[str, float]:

@@ -87,7 +87,7 @@ class Interpolation:
         self.config = config
 
     def evaluate(self, trainer: Generates, data: RoleData, context: EvaluationContext) -> Evaluation:
-        """Figure `interpolation`. A class-conditional model shows one class a row."""
+        """Figure `pairs`. A class-conditional model shows one class a row."""
         rows, columns = self.config.rows, self.config.columns
         ends = trainer.latents(2 * rows, noise(context, "interpolation"))
         between = slerp if self.config.path == "spherical" else torch.lerp
@@ -98,7 +98,7 @@ class Interpolation:
             trainer.generate(row, None if labels is None else labels[i].expand(columns).to(row.device))
             for i, row in enumerate(steps)
         ]
-        return Evaluation(figures={"interpolation": grid(torch.cat(made), columns)})
+        return Evaluation(figures={"pairs": grid(torch.cat(made), columns)})
 
 
 def slerp(a: Tensor, b: Tensor, share: Tensor | float) -> Tensor:

@@ -1,0 +1,33 @@
+# Sets up .venv by itself; needs Python 3.11 or newer, make, and a network the first time.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+PROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint
+
+help:
+	@echo "make demo   train source-only, DANN and target-only on digits that come along, and compare them"
+	@echo "make test   run the tests, without those that train for minutes"
+	@echo "make lint   check style and types"
+	@echo
+	@echo "Each sets up .venv first where needed (PYTHON=... chooses the interpreter; about 5 GB)."
+	@echo "Afterwards: .venv/bin/lab --help"
+
+demo: $(READY)
+	$(BIN)/lab run recipes/dann_digits.toml
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow" $(TESTS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(patsubst %/pyproject.toml,%/src,$(PROJECTS))
+
+$(READY): requirements.txt $(PROJECTS)
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; make PYTHON=python3.12 ... chooses one")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -r requirements.txt
+	@touch $@

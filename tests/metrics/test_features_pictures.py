@@ -98,13 +98,15 @@ HISTORY = [
     {"type": "step", "step": 10, "scalars": {"lr": 0.1, "loss/class": 2.0, "loss/domain": 0.7}},
     {"type": "evaluation", "step": 10, "name": "accuracy", "scalars": {"accuracy/target": 50.0}},
     {"type": "health", "step": 15, "message": "D saturated"},
+    {"type": "step", "step": 15, "scalars": {"accuracy": 0.5, "domain": 0.6, "speed/images_per_s": 900.0}},
     {"type": "step", "step": 20, "scalars": {"lr": 0.05, "loss/class": 1.0, "loss/domain": float("nan")}},
 ]
 
 
 def test_curves_are_grouped_by_prefix():
     panels = grouped(HISTORY)
-    assert list(panels) == ["loss", "lr", "accuracy"]
+    assert list(panels) == ["loss", "training", "lr", "accuracy"]
+    assert panels["training"] == {"accuracy": [(15, 0.5)], "domain": [(15, 0.6)]}
     assert panels["loss"]["class"] == [(10, 2.0), (20, 1.0)]
     assert panels["lr"] == {"lr": [(10, 0.1), (20, 0.05)]}
     assert panels["accuracy"] == {"target": [(10, 50.0)]}

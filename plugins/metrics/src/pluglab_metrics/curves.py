@@ -17,11 +17,20 @@ from pluglab_metrics.roles import RoleData
 
 Points = list[tuple[int, float]]
 LINES = ("-", "--", "-.", ":")
-UNITS = {"loss": "loss", "lr": "learning rate", "accuracy": "accuracy (%)"}
+UNITS = {
+    "loss": "loss",
+    "training": "mean since the last log",
+    "lr": "learning rate",
+    "accuracy": "accuracy (%)",
+}
 
 
 class LearningCurves:
-    """One picture, a panel for each group of scalars: `loss/class` and `loss/domain` share `loss`."""
+    """One picture, a panel for each group of scalars: `loss/class` and `loss/domain` share `loss`.
+
+    What a trainer logs under a name without a group is in the panel `training`; learning rates (`lr`) have
+    one of their own.
+    """
 
     class Config(Options):
         columns: int = Field(3, ge=1)
@@ -41,13 +50,24 @@ class LearningCurves:
 
 
 def grouped(history: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Points]]:
-    """Points (step, value) by group and name; losses first, the other groups in order of appearance."""
+    """Points (step, value) by group and name; losses first, the other groups in order of appearance.
+
+    Speed is left out: it says nothing about learning.
+    """
     panels: dict[str, dict[str, Points]] = defaultdict(lambda: defaultdict(list))
     for record in history:
         for key, value in record.get("scalars", {}).items():
-            group, _, name = key.partition("/")
-            panels[group][name or group].append((int(record["step"]), float(value)))
-    return dict(sorted(panels.items(), key=lambda item: item[0] != "loss"))
+            group, name = _split(key)
+            panels[group][name].append((int(record["step"]), float(value)))
+    panels.pop("speed", None)
+    return dict(sorted(panels.items(), key=lambda item: item[0] not in ("loss", "training")))
+
+
+def _split(key: str) -> tuple[str, str]:
+    group, _, name = key.partition("/")
+    if name:
+        return group, name
+    return ("lr", "lr") if key == "lr" else ("training", key)
 
 
 def _draw(panels: Mapping[str, Mapping[str, Points]], columns: int) -> np.ndarray:

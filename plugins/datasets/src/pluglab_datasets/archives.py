@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -15,17 +12,9 @@ from PIL import Image, UnidentifiedImageError
 
 from pluglab.errors import UserError
 from pluglab.protocols import ProgressBar
+from pluglab_datasets.files import reading
 
 PHOTOS = "BSR/BSDS500/data/images"  # below it train, val and test, with 200, 100 and 200 photographs
-BROKEN = (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error, zipfile.BadZipFile)
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except BROKEN as error:
-        raise UserError(f"{path} cannot be read: {error}", help=["get it again"]) from error
 
 
 def _decode(data: bytes, name: str) -> np.ndarray:
@@ -40,7 +29,7 @@ def _decode(data: bytes, name: str) -> np.ndarray:
 
 def _pictures(path: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]:
     """The archive's files whose name is `wanted`, by name, in one pass over it."""
-    with _reading(path), tarfile.open(path, "r|*") as archive:
+    with reading(path), tarfile.open(path, "r|*") as archive:
         found = {}
         for member in archive:
             if member.isfile() and wanted(member.name):
@@ -79,14 +68,14 @@ def read_release(path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _from_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    with _reading(path), np.load(path) as arrays:
+    with reading(path), np.load(path) as arrays:
         return arrays["images"], arrays["labels"]
 
 
 def _from_tar(path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     folder, index = f"mnist_m/mnist_m_{split}/", f"mnist_m/mnist_m_{split}_labels.txt"
     files = _pictures(path, lambda name: name == index or (name.startswith(folder) and name.endswith(".png")))
-    with _reading(path):
+    with reading(path):
         rows = [line.split() for line in files[index].decode().splitlines() if line.strip()]
         images = [_decode(files[folder + name], f"{path}:{folder}{name}") for name, _ in rows]
         return np.stack(images), np.array([int(label) for _, label in rows])

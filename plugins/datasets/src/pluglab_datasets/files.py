@@ -88,6 +88,22 @@ def _fetch(dataset: str, file: OfficialFile, missing: Sequence[OfficialFile], co
 
 
 @contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """A file that is damaged or of another format is a `UserError`.
+
+    The parsers of damaged archives raise nearly anything, so nearly anything is caught.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{path} cannot be read: {error or type(error).__name__}", help=["get it again"]
+        ) from error
+
+
+@contextmanager
 def writing(target: Path) -> Iterator[None]:
     """A full disk or a cache that cannot be written to is a `UserError`."""
     try:

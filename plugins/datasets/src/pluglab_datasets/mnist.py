@@ -5,14 +5,13 @@ from __future__ import annotations
 import gzip
 import math
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
-from pluglab_datasets.files import FoundFile, OfficialFile
+from pluglab_datasets.files import FoundFile, OfficialFile, reading
 from pluglab_datasets.prepared import DigitOptions, Part, PreparedDataset, centre
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
@@ -67,12 +66,10 @@ def _pair(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def read_idx(path: Path) -> np.ndarray:
     """An array of unsigned bytes in the IDX format: 0 0 8 and the number of axes, big-endian sizes, data."""
-    try:
+    with reading(path):
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         axes = data[3] if data[:3] == b"\0\0\x08" else 0
         shape = struct.unpack_from(f">{axes}I", data, 4)
-    except (OSError, EOFError, zlib.error, struct.error, IndexError) as error:
-        raise UserError(f"{path} cannot be read: {error}", help=["get it again"]) from error
     if not axes or len(data) != 4 + 4 * axes + math.prod(shape):
         raise UserError(f"{path} is no complete IDX file of unsigned bytes", help=["get it again"])
     return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from scipy.io import loadmat
 
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
-from pluglab_datasets.files import FoundFile, OfficialFile
+from pluglab_datasets.files import FoundFile, OfficialFile, reading
 from pluglab_datasets.prepared import DigitOptions, Part, PreparedDataset, resize
 
 URL = "http://ufldl.stanford.edu/housenumbers/"
@@ -48,10 +47,8 @@ class SVHN(PreparedDataset):
 
 def read_svhn(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """uint8 N x 3 x 32 x 32 from X (32 x 32 x 3 x N), and labels 0 to 9 from y (1 to 10, where 10 is 0)."""
-    try:
+    with reading(path):
         contents = loadmat(path)
-    except (OSError, ValueError, TypeError, NotImplementedError, zlib.error) as error:
-        raise UserError(f"{path} is not a readable .mat file: {error}", help=["get it again"]) from error
     missing = [name for name in ("X", "y") if name not in contents]
     if missing:
         inside = ", ".join(name for name in contents if not name.startswith("__")) or "nothing"

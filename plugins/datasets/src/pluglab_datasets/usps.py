@@ -10,7 +10,7 @@ from sklearn.datasets import load_svmlight_file
 
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
-from pluglab_datasets.files import FoundFile, OfficialFile
+from pluglab_datasets.files import FoundFile, OfficialFile, reading
 from pluglab_datasets.prepared import DigitOptions, Part, PreparedDataset, resize
 
 URL = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/"
@@ -57,10 +57,8 @@ class USPS(PreparedDataset):
 
 def read_usps(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """uint8 N x 1 x 16 x 16 from values in [-1, 1], and labels 0 to 9 from 1 to 10."""
-    try:
+    with reading(path):
         rows, labels = load_svmlight_file(str(path), n_features=256)
-    except (OSError, EOFError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}", help=["get it again"]) from error
     if not set(np.unique(labels)) <= set(range(1, 11)):
         raise UserError(f"{path} has labels outside 1 to 10")
     levels = np.rint((rows.toarray() + 1) * 127.5).clip(0, 255).astype(np.uint8)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
+from pluglab.components import config_class, dump_options
 from pluglab.registry import Registry
 
 HEAVY = {"torch", "numpy", "sklearn", "scipy", "PIL", "urllib.request"}
@@ -20,3 +23,13 @@ def test_every_component_is_documented_and_loads(registry: Registry) -> None:
         assert entry.documentation()
         for name, option in getattr(entry.load(), "Config", entry).__dict__.get("model_fields", {}).items():
             assert option.description, f"{entry.name}.{name}"
+
+
+def test_every_component_and_every_option_of_a_transform_is_in_the_docs(registry: Registry) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()
+    headings = {line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")}
+    rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    assert set(registry.names("dataset")) <= headings
+    for entry in registry.entries("transform"):
+        for name, value in dump_options(config_class(entry.load())()).items():
+            assert f"`{name} = {json.dumps(value).removesuffix('.0')}`" in rows[entry.name]

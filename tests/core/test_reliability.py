@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import IO, cast
 
 import pytest
 import torch
@@ -123,8 +124,8 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     synced: list[int] = []
 
     def fsync(descriptor: int) -> None:
-        path = os.readlink(f"/proc/self/fd/{descriptor}")
-        if ".step_" in path:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if ".step_" in path.name:
             synced.append(descriptor)
             if len(synced) > 2:
                 raise OSError(errno.ENOSPC, "No space left on device")
@@ -140,17 +141,19 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     monkeypatch.undo()
 
 
-def test_a_real_full_file_system_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_real_full_device_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    with pytest.raises(OSError, match="No space left"), Path("/dev/full").open("wb", buffering=0) as full:
-        full.write(b"x")
     target = tmp_path / "file"
     write_file(target, b"old")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fdopen", lambda handle, mode: (os.close(handle), open("/dev/full", mode))[1])  # noqa: PTH123
-        with pytest.raises(RunError, match="no space left"):
-            write_file(target, b"new" * 10_000)
+
+    def full(descriptor: int, mode: str) -> IO[bytes]:
+        os.close(descriptor)
+        return cast(IO[bytes], Path("/dev/full").open(mode))
+
+    monkeypatch.setattr(os, "fdopen", full)
+    with pytest.raises(RunError, match="no space left"):
+        write_file(target, b"new" * 10_000)
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
 

@@ -73,10 +73,10 @@ class ToyTrainer(TrainerBase):
 
 
 def _misbehave(step: int) -> None:
-    """End the process at a step, in the way that TOY_END says: '<signal name>:<step>'."""
+    """End the process at a step, in the way that TOY_END says, such as KILL:13."""
     name, _, at = os.environ.get("TOY_END", ":-1").partition(":")
     if step == int(at):
-        os.kill(os.getpid(), signal.Signals[name])
+        os.kill(os.getpid(), signal.Signals[f"SIG{name}"])
 
 
 class ToyOther(TrainerBase):

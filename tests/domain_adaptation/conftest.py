@@ -36,7 +36,7 @@ def spec_of(size: int = 28, channels: int = 3, classes: tuple[str, ...] | None =
 def build(registry: Registry) -> Callable[..., Any]:
     """A trainer by name and options, set up in one process on the CPU, in float32."""
 
-    def build(name: str, seed: int = 0, size: int = 28, **options: Any) -> Any:
+    def build(name: str, seed: int = 0, size: int = 16, **options: Any) -> Any:
         torch.manual_seed(seed)
         trainer = make(registry, "trainer", name, **options)
         roles = {role.name: spec_of(size) for role in trainer.target.roles}
@@ -47,7 +47,7 @@ def build(registry: Registry) -> Callable[..., Any]:
     return build
 
 
-def batch_at(step: int, roles: tuple[str, ...] = ("source", "target"), size: int = 28) -> dict[str, Batch]:
+def batch_at(step: int, roles: tuple[str, ...] = ("source", "target"), size: int = 16) -> dict[str, Batch]:
     """Eight smooth images a role, a fixed function of the step; the target is darker and has no labels."""
     generator = torch.Generator().manual_seed(step)
     coarse = torch.rand(2, 8, 3, 4, 4, generator=generator) * 2 - 1

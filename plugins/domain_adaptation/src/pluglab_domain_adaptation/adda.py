@@ -13,7 +13,7 @@ from pluglab.components import Component, Reference
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
 from pluglab.training import scale_lr
 from pluglab_domain_adaptation.base import (
-    ClassifierOptions,
+    AdaptiveOptions,
     ClassifierTrainer,
     labelled,
     named,
@@ -32,9 +32,14 @@ class ADDA(ClassifierTrainer):
     """First a source encoder and classifier, supervised. Then both are fixed, and a copy of the encoder
     learns to give target images features that a discriminator takes for the source's (eq. 9)."""
 
-    class Config(ClassifierOptions):
+    class Config(AdaptiveOptions):
         pretraining: float = Field(0.5, gt=0, lt=1)
         """Share of training that is supervised, on the source alone."""
+        replay: float = Field(1.0, ge=0)
+        """Weight of the class loss of source images seen through the target encoder, which keeps its classes
+        in place while it moves. The paper's is 0."""
+        fooling_weight: float = Field(1.0, ge=0)
+        """Weight of the inverted domain loss of the target encoder."""
         target_optimizer: Annotated[Component, Reference("optimizer")] = named(
             "adam", lr=2e-4, betas=(0.5, 0.999)
         )
@@ -63,49 +68,70 @@ class ADDA(ClassifierTrainer):
         if p < share:
             return self.pretrain(batch, p / share)
         if not self.adapting:
-            self.target_features.load_state_dict(self.features.state_dict())
-            self.adapting = True
+            self.start_adapting()
         return self.adapt(batch, (p - share) / (1 - share))
+
+    def start_adapting(self) -> None:
+        """The target encoder starts as the source encoder."""
+        self.target_features.load_state_dict(self.features.state_dict())
+        self.target_features.copy_statistics()
+        self.fix_source()
+
+    def fix_source(self) -> None:
+        """The source encoder and the classifier learn no more."""
+        self.adapting = True
+        for network in (self.features, self.classifier):
+            network.requires_grad_(False)
 
     def pretrain(self, batch: Mapping[str, Batch], p: float) -> Mapping[str, Tensor]:
         """Source encoder and classifier, supervised (eq. 4)."""
         images, labels = labelled(batch["source"])
-        logits = self.classifier(self.features(images))
+        logits = self.classifier(self.features(images, "source"), "source")
         loss = self.class_loss(logits, labels)
         self.descend(loss, p)
         return {"class": loss.detach(), "accuracy": accuracy(logits, labels)}
 
     def adapt(self, batch: Mapping[str, Batch], p: float) -> Mapping[str, Tensor]:
         """Discriminator, then target encoder; the weights of the source encoder and classifier stay."""
+        (images, labels), c = labelled(batch["source"]), self.config
         scale_lr(self.target_optimizer, self.target_schedule(p))
         scale_lr(self.discriminator_optimizer, self.target_schedule(p))
+        self.classifier.eval()
         with torch.no_grad():  # in training mode, so that dropout does not give the domain away
-            source = self.features(batch["source"].images)
-        target = self.target_features(batch["target"].images)
-        is_target = domain_labels(2 * len(target), target.device)
+            source = self.features(images, "source")
+        both = self.target_features(torch.cat([images, batch["target"].images]), "both")
+        target = both.chunk(2)[1]
+        is_target = domain_labels(len(both), both.device)
 
         domains = self.discriminator(torch.cat([source, target.detach()]))
         domain = domain_loss(domains, is_target)
         self.update(self.discriminator_optimizer, domain)
         fooling = inverted_domain_loss(self.discriminator(target), is_target[len(target) :])
-        self.update(self.target_optimizer, fooling)
+        logits, target_logits = self.classifier(both, "source").chunk(2)
+        class_loss = self.class_loss(logits, labels)
+        target_loss, target_figures = self.target_loss(target_logits, p)
+        self.update(self.target_optimizer, c.fooling_weight * fooling + c.replay * class_loss + target_loss)
         return {
             "domain": domain.detach(),
             "fooling": fooling.detach(),
             "domain_accuracy": domain_accuracy(domains, is_target),
+            **target_figures,
         }
 
     def predict(self, images: Tensor, role: str) -> Tensor:
         """Class logits N x K; until the target encoder exists, the source's stands in for it."""
-        return self.classifier(self.embed(images, role))
+        return self.classifier(self.embed(images, role), "source")
 
     def embed(self, images: Tensor, role: str) -> Tensor:
         """Features N x F of the role's own encoder."""
-        return (self.target_features if role == "target" and self.adapting else self.features)(images)
+        if role == "target" and self.adapting:
+            return self.target_features(images, "target")
+        return self.features(images, "source")
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "adapting": self.adapting}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.adapting = state["adapting"]
+        if state["adapting"]:
+            self.fix_source()

@@ -42,6 +42,8 @@ class AdaptiveOptions(ClassifierOptions):
     batch_norm: Statistics = "per_domain"
     """Batch-norm statistics of source and target together ('joint'), or of each domain apart, in training
     and in prediction ('per_domain': Li et al. 2016, Chang et al. 2019)."""
+    target_losses: list[Annotated[Component, Reference("target_loss")]] = []
+    """Losses of the predictions for unlabelled target images, added to the method's own."""
 
 
 class ClassifierTrainer(TrainerBase):
@@ -56,10 +58,12 @@ class ClassifierTrainer(TrainerBase):
         self.encoder: Encoder = config.encoder.build(self.spec)
         self.schedule = config.schedule.build()
         self.statistics: Statistics = getattr(config, "batch_norm", "joint")
+        chosen = getattr(config, "target_losses", [])
+        self.target_losses = [(component.name, component.build()) for component in chosen]
         self.features = self.domain_network(self.encoder.features())
         self.classifier = self.domain_network(self.encoder.classifier(self.spec.num_classes))
 
-    def domain_network(self, network: nn.Module) -> nn.Module:
+    def domain_network(self, network: nn.Module) -> DomainNetwork:
         """`network`, called as `network(inputs, role)`, with batch norm as the options want it.
 
         Not for a discriminator: statistics of each domain would hide from it the very shift it looks for.
@@ -69,6 +73,12 @@ class ClassifierTrainer(TrainerBase):
     def class_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy with label smoothing."""
         return F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+
+    def target_loss(self, logits: Tensor, p: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of the target losses at training progress `p`, and each of them bare, to log."""
+        values = [(name, loss, loss(logits)) for name, loss in self.target_losses]
+        total = sum((loss.weight * loss.ramp(p) * v for _, loss, v in values), start=logits.new_zeros(()))
+        return total, {name: value.detach() for name, _, value in values}
 
     def descend(self, loss: Tensor, p: float) -> None:
         """One step of the optimizer at the rate of training progress `p`."""

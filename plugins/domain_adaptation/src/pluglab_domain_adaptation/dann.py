@@ -42,15 +42,17 @@ class DANN(ClassifierTrainer):
         (source, labels), target = labelled(batch["source"]), batch["target"].images
         p = progress.fraction
         features = self.features(torch.cat([source, target]), "both")
-        logits, _ = self.classifier(features, "both").chunk(2)
+        logits, target_logits = self.classifier(features, "both").chunk(2)
         domains = self.discriminator(reverse(features, self.adaptation(p)))
         is_target = domain_labels(len(features), features.device)
 
         class_loss, adversarial = self.class_loss(logits, labels), domain_loss(domains, is_target)
-        self.descend(class_loss + self.config.domain_weight * adversarial, p)
+        target_loss, target_figures = self.target_loss(target_logits, p)
+        self.descend(class_loss + self.config.domain_weight * adversarial + target_loss, p)
         return {
             "class": class_loss.detach(),
             "domain": adversarial.detach(),
             "accuracy": accuracy(logits, labels),
             "domain_accuracy": domain_accuracy(domains, is_target),
+            **target_figures,
         }

@@ -65,7 +65,7 @@ class DSN(ClassifierTrainer):
         images = torch.cat([source, target])
         shared = self.features(images, "both")
         private = torch.cat([self.source_features(source), self.target_features(target)])
-        logits, _ = self.classifier(shared, "both").chunk(2)
+        logits, target_logits = self.classifier(shared, "both").chunk(2)
         domains = self.discriminator(reverse(shared, factor))
         is_target = domain_labels(len(images), images.device)
 
@@ -74,7 +74,9 @@ class DSN(ClassifierTrainer):
         reconstruction = 2 * si_mse(images, self.decoder(shared + private))
         pairs = zip(private.chunk(2), shared.chunk(2), strict=True)
         difference = torch.stack([difference_loss(*pair) for pair in pairs]).sum()
-        self.descend(class_loss + c.alpha * reconstruction + c.beta * difference + gamma * similarity, p)
+        separation = c.alpha * reconstruction + c.beta * difference + gamma * similarity
+        target_loss, target_figures = self.target_loss(target_logits, p)
+        self.descend(class_loss + separation + target_loss, p)
         return {
             "class": class_loss.detach(),
             "reconstruction": reconstruction.detach(),
@@ -82,6 +84,7 @@ class DSN(ClassifierTrainer):
             "similarity": similarity.detach(),
             "accuracy": accuracy(logits, labels),
             "domain_accuracy": domain_accuracy(domains, is_target),
+            **target_figures,
         }
 
     def similarity(self, p: float) -> tuple[float, float]:

@@ -40,6 +40,11 @@ class DomainNetwork(nn.Module):
         self.network = with_domain_statistics(network) if batch_norm == "per_domain" else network
         self._norms = [m for m in self.modules() if isinstance(m, DomainBatchNorm)]
 
+    def copy_statistics(self) -> None:
+        """Let the target's statistics start as the source's."""
+        for norm in self._norms:
+            norm.target.load_state_dict(norm.source.state_dict())
+
     def forward(self, inputs: Tensor, role: str = "both") -> Tensor:
         for norm in self._norms:
             norm.role = role

@@ -6,9 +6,12 @@ _HERE = "pluglab_domain_adaptation"
 
 
 def lab_register(registry: Registrar) -> None:
-    """Trainers of domain adaptation, and the encoders that they share."""
+    """Trainers of domain adaptation, their encoders, target losses and label-free validators."""
     _trainers(registry)
     _encoders(registry)
+    _target_losses(registry)
+    scores = "label-free scores of the target, to pick a checkpoint by"
+    registry.add("evaluator", "validators", f"{_HERE}.validators:Validators", summary=scores)
 
 
 def _trainers(registry: Registrar) -> None:
@@ -33,3 +36,15 @@ def _encoders(registry: Registrar) -> None:
     dsn, paper = f"{module}.dsn", "arXiv:1608.06019"
     add("encoder", "dsn_paper", f"{dsn}:DsnPaper", summary="two 5x5 convolutions, a code of 100", paper=paper)
     add("decoder", "dsn_paper", f"{dsn}:DsnDecoder", summary="four convolutions, one upsampling", paper=paper)
+
+
+def _target_losses(registry: Registrar) -> None:
+    for name, target, summary, paper in (
+        ("entropy", "Entropy", "sure predictions", ""),
+        ("information_maximisation", "InformationMaximisation", "sure and diverse", "arXiv:2002.08546"),
+        ("pseudo_labels", "PseudoLabels", "sure predictions become labels", "arXiv:2001.07685"),
+        ("nuclear_norm", "NuclearNorm", "sure and diverse by singular values", "arXiv:2003.12237"),
+        ("class_confusion", "ClassConfusion", "classes that are not confused", "arXiv:1912.03699"),
+    ):
+        where = f"{_HERE}.target_losses:{target}"
+        registry.add("target_loss", name, where, summary=summary, paper=paper)

@@ -1,0 +1,139 @@
+"""Kind `target_loss`: losses of the class logits of unlabelled target images, for any adaptive method.
+
+A target loss is called with logits N x K, returns a scalar, and has a `weight` and a `ramp`, which is a
+function of training progress; the trainer adds weight x ramp(p) x loss. Probabilities are softmax(logits).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Protocol
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from pluglab.components import Component, Options, Reference
+from pluglab_domain_adaptation.base import named
+
+
+class TargetLoss(Protocol):
+    """What a trainer needs of a target loss."""
+
+    weight: float
+    ramp: Callable[[float], float]
+
+    def __call__(self, logits: Tensor) -> Tensor: ...
+
+
+class TargetLossOptions(Options):
+    """The options of every target loss."""
+
+    weight: float = Field(0.1, ge=0)
+    """Weight of the loss beside the class loss."""
+    ramp: Annotated[Component, Reference("schedule")] = named("sigmoid_ramp")
+    """Multiplier of the weight over training progress: early predictions are not to be trusted."""
+
+
+class _TargetLoss:
+    def __init__(self, config: TargetLossOptions) -> None:
+        self.weight = config.weight
+        self.ramp: Callable[[float], float] = config.ramp.build()
+
+
+class Entropy(_TargetLoss):
+    """Mean entropy of the predictions, in nats: class borders move away from target images
+    (Grandvalet and Bengio 2005, eq. 6)."""
+
+    Config = TargetLossOptions
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        return mean_entropy(logits)
+
+
+class InformationMaximisation(_TargetLoss):
+    """Mean entropy minus the entropy of the mean prediction: each prediction sure, all classes in use
+    (Krause et al. 2010; Shi and Sha 2012; SHOT, Liang et al. 2020, eq. 2 and 3)."""
+
+    class Config(TargetLossOptions):
+        diversity: float = Field(1.0, ge=0)
+        """Weight of the second term; it favours equal numbers of every class."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.diversity = config.diversity
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        return mean_entropy(logits) - self.diversity * entropy_of_mean(logits)
+
+
+class PseudoLabels(_TargetLoss):
+    """Cross-entropy with the predicted class where the prediction is sure enough, averaged over the whole
+    batch (Lee 2013; the threshold of FixMatch, Sohn et al. 2020, eq. 4)."""
+
+    class Config(TargetLossOptions):
+        threshold: float = Field(0.95, ge=0, lt=1)
+        """Probability that a prediction must reach to be believed."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.threshold = config.threshold
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        sure, labels = logits.detach().softmax(1).max(1)
+        return (F.cross_entropy(logits, labels, reduction="none") * (sure >= self.threshold)).mean()
+
+
+class NuclearNorm(_TargetLoss):
+    """Minus the nuclear norm of the N x K probabilities over N: sure and diverse predictions
+    (batch nuclear-norm maximisation, Cui et al. 2020, eq. 9)."""
+
+    Config = TargetLossOptions
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        return -nuclear_norm(logits)
+
+
+class ClassConfusion(_TargetLoss):
+    """Share of probability that one class gives to another, over pairs of target images that count the more
+    the surer they are (minimum class confusion, Jin et al. 2020, eq. 2 to 6)."""
+
+    class Config(TargetLossOptions):
+        temperature: float = Field(2.5, gt=0)
+        """The logits are divided by it: sure predictions hide which classes are confused."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.temperature = config.temperature
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        soft = logits.float() / self.temperature
+        certainty = 1 + torch.exp(-entropy(soft)).detach()
+        weights = certainty * (len(logits) / certainty.sum())
+        p = soft.softmax(1)
+        confusion = (p * weights[:, None]).T @ p
+        confusion = confusion / confusion.sum(1, keepdim=True)
+        return (confusion.sum() - confusion.trace()) / logits.shape[1]
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """-sum p log p of each prediction, N values in nats."""
+    log_p = logits.float().log_softmax(1)
+    return -(log_p.exp() * log_p).sum(1)
+
+
+def mean_entropy(logits: Tensor) -> Tensor:
+    """The mean of the predictions' entropies, in nats."""
+    return entropy(logits).mean()
+
+
+def entropy_of_mean(logits: Tensor) -> Tensor:
+    """The entropy of the mean prediction, in nats."""
+    p = logits.float().softmax(1).mean(0)
+    return -torch.special.xlogy(p, p).sum()
+
+
+def nuclear_norm(logits: Tensor) -> Tensor:
+    """The sum of the singular values of the N x K probabilities, over N."""
+    return torch.linalg.svdvals(logits.float().softmax(1)).sum() / len(logits)

@@ -1,0 +1,130 @@
+"""Scores of a model on unlabelled target images, to pick a checkpoint or an option without target labels.
+
+Every score is oriented so that larger is better. None is a proof: each can prefer a model that is sure and
+wrong. Probabilities are softmax(logits), entropies are in nats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from pluglab.components import Options
+from pluglab.data import derived_seed
+from pluglab.errors import UserError
+from pluglab.protocols import Classifies, Embeds, Evaluation, EvaluationContext, EvaluationData
+from pluglab_domain_adaptation.target_losses import entropy_of_mean, mean_entropy, nuclear_norm
+
+Name = Literal["entropy", "information_maximisation", "nuclear_norm", "snd", "dev"]
+RoleData = Mapping[str, Mapping[str, EvaluationData]]
+
+
+class Validators:
+    """Label-free scores of the target: entropy, information maximisation, nuclear norm, soft neighbourhood
+    density, and deep embedded validation, which also reads held-out labelled source images."""
+
+    class Config(Options):
+        names: tuple[Name, ...] = ("entropy", "information_maximisation", "nuclear_norm", "snd", "dev")
+        """Which scores to compute; `dev` is left out where there is no labelled source."""
+        images: int = Field(2000, ge=2)
+        """Images a domain, drawn over the split."""
+        split: str = "train"
+        """Split of the target; its labels are never read."""
+        held_out: str = "test"
+        """Split of the source that it was not trained on, for `dev`."""
+        temperature: float = Field(0.05, gt=0)
+        """Temperature of the neighbourhoods of `snd`; the paper's is 0.05."""
+
+    needs: ClassVar[tuple[type, ...]] = (Classifies, Embeds)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def evaluate(self, trainer: Any, data: RoleData, context: EvaluationContext) -> Evaluation:
+        """Scalars `validators/<name>`."""
+        target = self._images(data, "target", self.config.split, context.seed)
+        logits = torch.cat([trainer.predict(x, "target").float().cpu() for x in target])
+        scores = {name: score for name, score in self._of_logits(logits).items() if name in self.config.names}
+        if "dev" in self.config.names and self._has_source(data):
+            scores["dev"] = self._dev(trainer, data, target, context.seed)
+        return Evaluation({f"validators/{name}": score for name, score in scores.items()})
+
+    def _of_logits(self, logits: Tensor) -> dict[str, float]:
+        return {
+            "entropy": -mean_entropy(logits).item(),
+            "information_maximisation": (entropy_of_mean(logits) - mean_entropy(logits)).item(),
+            "nuclear_norm": nuclear_norm(logits).item(),
+            "snd": soft_neighbourhood_density(logits.softmax(1), self.config.temperature).item(),
+        }
+
+    def _has_source(self, data: RoleData) -> bool:
+        held_out = data.get("source", {}).get(self.config.held_out)
+        return held_out is not None and held_out.labelled
+
+    def _dev(self, trainer: Any, data: RoleData, target: list[Tensor], seed: int) -> float:
+        held_out = data["source"][self.config.held_out]
+        images = self._images(data, "source", self.config.held_out, seed)
+        labels = held_out.labels[_rows(held_out, self.config.images, seed)]
+        logits = torch.cat([trainer.predict(x, "source").float().cpu() for x in images])
+        features = [_embedded(trainer, x, role) for x, role in ((images, "source"), (target, "target"))]
+        train = self._images(data, "source", "train", seed)
+        weights = density_ratio(_embedded(trainer, train, "source"), features[1], features[0])
+        return -dev_risk((logits.argmax(1) != labels).double().numpy(), weights)
+
+    def _images(self, data: RoleData, role: str, split: str, seed: int) -> list[Tensor]:
+        if split not in data.get(role, {}):
+            raise UserError(f"validators need the split '{split}' of a role '{role}'", help=_known(data))
+        part = data[role][split]
+        rows, size = _rows(part, self.config.images, seed), 500
+        parts = (rows[(rows >= i) & (rows < i + size)] - i for i in range(0, part.spec.count, size))
+        return [x[r.to(x.device)] for x, r in zip(part.batches(size), parts, strict=True) if len(r)]
+
+
+def soft_neighbourhood_density(codes: Tensor, temperature: float = 0.05) -> Tensor:
+    """Mean entropy of each code's similarities to the others: high where target images form few, dense
+    groups (SND, Saito et al. 2021, eq. 1 to 3). `codes`: N x K probabilities, or features."""
+    unit = F.normalize(codes, dim=1)
+    similarity = (unit @ unit.T / temperature).fill_diagonal_(-torch.inf)
+    p = similarity.softmax(1)
+    return -torch.special.xlogy(p, p).sum(1).mean()
+
+
+def density_ratio(source: np.ndarray, target: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Estimate of p_target(x) / p_source(x) at the rows of `at`, from a logistic regression that tells N x F
+    features of the two domains apart (Bickel et al. 2007; You et al. 2019, eq. 3)."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    domain = np.repeat([0, 1], [len(source), len(target)])
+    model.fit(np.concatenate([source, target]), domain)
+    p = model.predict_proba(at)
+    return p[:, 1] / p[:, 0] * (len(source) / len(target))
+
+
+def dev_risk(losses: np.ndarray, weights: np.ndarray) -> float:
+    """Target risk from source losses: mean(w l) + eta (mean(w) - 1), where eta = -cov(w l, w) / var(w) makes
+    the variance least (deep embedded validation, You et al. 2019, algorithm 1). Unbiased up to eta."""
+    weighted, variance = weights * losses, weights.var(ddof=1)
+    eta = -np.cov(weighted, weights)[0, 1] / variance if variance > 0 else 0.0
+    return float(weighted.mean() + eta * (weights.mean() - 1))
+
+
+def _rows(data: EvaluationData, count: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(derived_seed("validators", seed, data.role, data.split))
+    return torch.randperm(data.spec.count, generator=generator)[:count].sort().values
+
+
+def _embedded(trainer: Embeds, images: list[Tensor], role: str) -> np.ndarray:
+    return torch.cat([trainer.embed(x, role).float().cpu() for x in images]).numpy()
+
+
+def _known(data: RoleData) -> list[str]:
+    splits = [f"{role}: {', '.join(parts)}" for role, parts in data.items()]
+    return [f"the data of this recipe: {'; '.join(splits)}"]

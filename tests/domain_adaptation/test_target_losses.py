@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from pluglab.components import make
+
+from .conftest import train
+
+NAMES = ["entropy", "information_maximisation", "pseudo_labels", "nuclear_norm", "class_confusion"]
+
+
+@pytest.fixture
+def loss(registry):
+    return lambda name, **options: make(registry, "target_loss", name, **options).build()
+
+
+def logits(n: int = 12, k: int = 4) -> torch.Tensor:
+    return torch.randn(n, k, generator=torch.Generator().manual_seed(3), dtype=torch.double) * 2
+
+
+def probabilities() -> np.ndarray:
+    z = np.exp(logits().numpy())
+    return z / z.sum(1, keepdims=True)
+
+
+def test_entropy_is_log_k_where_nothing_is_known_and_zero_where_all_is(loss):
+    assert math.isclose(loss("entropy")(torch.zeros(5, 4)).item(), math.log(4), rel_tol=1e-6)
+    assert loss("entropy")(torch.eye(4) * 100).item() < 1e-6
+    p = probabilities()
+    expected = -(p * np.log(p)).sum(1).mean()
+    assert math.isclose(loss("entropy")(logits()).item(), expected, rel_tol=1e-5)
+
+
+def test_information_maximisation_is_minus_the_mutual_information(loss):
+    p = probabilities()
+    mean = p.mean(0)
+    conditional, marginal = -(p * np.log(p)).sum(1).mean(), -(mean * np.log(mean)).sum()
+    found = loss("information_maximisation")(logits()).item()
+    assert math.isclose(found, conditional - marginal, rel_tol=1e-5)
+    found = loss("information_maximisation", diversity=0.0)(logits()).item()
+    assert math.isclose(found, conditional, rel_tol=1e-5)
+    sure_and_even = torch.eye(4).repeat(3, 1) * 100
+    assert math.isclose(loss("information_maximisation")(sure_and_even).item(), -math.log(4), rel_tol=1e-5)
+
+
+def test_pseudo_labels_count_sure_predictions_only_and_divide_by_all(loss):
+    p = torch.tensor([[0.98, 0.02], [0.6, 0.4], [0.03, 0.97], [0.5, 0.5]])
+    expected = -(math.log(0.98) + math.log(0.97)) / 4
+    assert math.isclose(loss("pseudo_labels")(p.log()).item(), expected, rel_tol=1e-5)
+    all_of_them = -(math.log(0.98) + math.log(0.6) + math.log(0.97) + math.log(0.5)) / 4
+    assert math.isclose(loss("pseudo_labels", threshold=0.0)(p.log()).item(), all_of_them, rel_tol=1e-5)
+
+
+def test_nuclear_norm_is_the_sum_of_singular_values(loss):
+    expected = -np.linalg.norm(probabilities(), "nuc") / 12
+    assert math.isclose(loss("nuclear_norm")(logits()).item(), expected, rel_tol=1e-5)
+    # n sure predictions spread evenly over k classes: k singular values of sqrt(n / k)
+    even = torch.eye(4).repeat(3, 1) * 100
+    assert math.isclose(loss("nuclear_norm")(even).item(), -math.sqrt(4 * 12) / 12, rel_tol=1e-5)
+
+
+def test_class_confusion_follows_the_paper_step_by_step(loss):
+    t, z = 2.5, logits().numpy()
+    y = np.exp(z / t) / np.exp(z / t).sum(1, keepdims=True)
+    h = -(y * np.log(y)).sum(1)
+    w = len(y) * (1 + np.exp(-h)) / (1 + np.exp(-h)).sum()
+    c = np.array([[(y[:, i] * w * y[:, j]).sum() for j in range(4)] for i in range(4)])
+    c = c / c.sum(1, keepdims=True)
+    expected = (c.sum() - np.trace(c)) / 4
+    assert math.isclose(loss("class_confusion")(logits()).item(), expected, rel_tol=1e-5)
+    assert loss("class_confusion")(torch.eye(4) * 1000).item() < 1e-6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_are_those_of_finite_differences(loss, name):
+    z = (logits(6, 3) * 0.7).requires_grad_()
+    value = loss(name, **({"threshold": 0.0} if name == "pseudo_labels" else {}))(z)
+    (grad,) = torch.autograd.grad(value, z)
+    assert grad.isfinite().all() and grad.abs().sum() > 0
+    if name in ("entropy", "information_maximisation", "nuclear_norm"):
+        step = 1e-2 * grad / grad.norm()
+        change = loss(name)((z + step).detach()) - loss(name)((z - step).detach())
+        assert math.isclose(change.item(), 2e-2 * grad.norm().item(), rel_tol=1e-2)
+
+
+@pytest.mark.parametrize("method", ["dann", "dsn", "adda"])
+def test_every_adaptive_method_takes_several_and_logs_each(build, method):
+    losses = [{"name": name, "weight": 0.2, "ramp": "constant"} for name in NAMES]
+    trainer = build(method, target_losses=losses)
+    figures = train(trainer, 0, 4, total=4)
+    assert set(NAMES) <= set(figures)
+    total, _ = trainer.target_loss(torch.zeros(4, 10), 0.0)
+    bare = sum(loss(torch.zeros(4, 10)) for _, loss in trainer.target_losses)
+    torch.testing.assert_close(total, 0.2 * bare)
+
+
+def test_the_ramp_keeps_a_target_loss_out_at_the_start(build):
+    trainer = build("dann", target_losses=["entropy"])
+    assert trainer.target_loss(torch.zeros(4, 10), 0.0)[0] == 0
+    total, _ = trainer.target_loss(torch.zeros(4, 10), 0.9)
+    ramp = 2 / (1 + math.exp(-9)) - 1
+    assert math.isclose(total.item(), 0.1 * ramp * math.log(10), rel_tol=1e-5)

@@ -10,7 +10,6 @@ import atexit
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from pluglab.protocols import Evaluation
@@ -175,7 +174,8 @@ def lab_step_logged(run: RunInfo, step: int, scalars: Mapping[str, float]) -> No
 def lab_evaluated(run: RunInfo, step: int, name: str, evaluation: Evaluation) -> None:
     shown = evaluation.headline or tuple(evaluation.scalars)[:4]
     scores = "  ".join(f"{key} {evaluation.scalars[key]:.4g}" for key in shown)
-    _say(run, f"step {step}  {name}  {scores}".rstrip())
+    pictures = f"{len(evaluation.figures)} pictures" if evaluation.figures else ""
+    _say(run, f"step {step}  {name}  {scores or pictures}".rstrip())
 
 
 def lab_health(run: RunInfo, step: int, message: str) -> None:
@@ -221,12 +221,10 @@ class PreparationBar:
         if self.display is not None:
             self.display.update(self.done, "")
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         assert self.display is not None
         self.display.stop()
-        outcome = "done" if error is None else f"stopped at {self.done} of {self.total}"
+        outcome = "done" if exc[0] is None else f"stopped at {self.done} of {self.total}"
         self.display.say(f"{self.title}: {outcome} after {duration(time.monotonic() - self.started)}")
 
 

@@ -147,6 +147,7 @@ class Engine:
         self.labels_read: set[str] = set()
         self.headline: list[str] = []
         self.signals = Signals()
+        self._mark = (0, 0.0)
         self._build()
 
     def _build(self) -> None:
@@ -211,7 +212,7 @@ class Engine:
         self._check_finite(self.meter.means())
         if self.fabric.is_global_zero:
             path = self.checkpoints.save(self.state_dict(), self.step, keep=self.best.get("step"))
-            self._notify("lab_checkpoint_saved", step=self.step, path=path)
+            self.notify("lab_checkpoint_saved", step=self.step, path=path)
         self.fabric.barrier()
 
     # The loop -------------------------------------------------------------------------------------
@@ -219,7 +220,8 @@ class Engine:
     def run(self) -> dict[str, Any]:
         """Train to the last step, then evaluate. Returns the results. Raises `InterruptedRunError` after
         saving on a signal, `RunError` when a loss is no longer finite."""
-        self._notify("lab_run_started", step=self.step)
+        self.notify("lab_run_started", step=self.step)
+        self._mark = (self.step, self.clock.seconds.get("training", 0.0))
         with self.signals.caught():
             while self.step < self.total:
                 self._train_until(self._next_stop())
@@ -257,12 +259,12 @@ class Engine:
         self.meter.reset()
         if speed := self._speed():
             scalars["speed/images_per_s"] = speed
-        self._notify("lab_step_logged", step=self.step, scalars=scalars)
+        self.notify("lab_step_logged", step=self.step, scalars=scalars)
 
     def _speed(self) -> float:
         """Images a second of training, over all roles, since the log before."""
         seconds = self.clock.seconds.get("training", 0.0)
-        step_before, seconds_before = getattr(self, "_mark", (self.step, seconds))
+        step_before, seconds_before = self._mark
         self._mark = (self.step, seconds)
         images = (self.step - step_before) * self.recipe.options.batch_size * len(self.streams)
         return images / (seconds - seconds_before) if seconds > seconds_before else 0.0
@@ -272,7 +274,7 @@ class Engine:
         if wrong:
             names = ", ".join(f"'{name}'" for name in wrong)
             message = f"{names} became NaN or infinite at or before step {self.step}"
-            self._notify("lab_health", step=self.step, message=message)
+            self.notify("lab_health", step=self.step, message=message)
             help = [
                 "a lower learning rate is the usual remedy; or `--set run.precision=32`",
                 "the checkpoint before is kept; `lab resume` repeats from there",
@@ -303,7 +305,7 @@ class Engine:
         with self.clock.spent("evaluation"):
             evaluation = evaluations.evaluate(use, self.trainer, self.data, context)
         self._check_selection(use, evaluation)
-        self._notify("lab_evaluated", step=self.step, name=use.label, evaluation=evaluation)
+        self.notify("lab_evaluated", step=self.step, name=use.label, evaluation=evaluation)
         return evaluation
 
     def _check_selection(self, use: EvaluatorUse, evaluation: Evaluation) -> None:
@@ -367,6 +369,7 @@ class Engine:
             self.headline += evaluation.headline
         return scalars
 
-    def _notify(self, hook: str, **arguments: Any) -> None:
+    def notify(self, hook: str, **arguments: Any) -> None:
+        """Tell the plugins, from one process."""
         if self.fabric.is_global_zero:
             self.plugins.notify(hook, run=self.info, **arguments)

@@ -7,6 +7,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from pluglab.checkpoint import write_file
 from pluglab.engine import Engine
 from pluglab.errors import InterruptedRunError, LabError, UserError
 from pluglab.evaluation import check_fit
-from pluglab.machine import Choice, LabFabric, choose
+from pluglab.machine import LabFabric, choose
 from pluglab.material import Library, Material
 from pluglab.plugins import Plugins
 from pluglab.protocols import DataContext, Table
-from pluglab.recipe import Recipe, RecipeFile, load_recipe
+from pluglab.recipe import Machine, Recipe, RecipeFile, load_recipe
 from pluglab.runfolder import (
     EXPERIMENT,
     RECIPE,
@@ -44,6 +45,25 @@ class Session:
     context: DataContext
     echo: Callable[[str], None]
     plugin_files: tuple[Path, ...] = ()
+    fabric: LabFabric | None = None
+
+    def launch(self, machine: Machine) -> LabFabric:
+        """Settle the machine, and join the other processes where there are several."""
+        if self.fabric is None:
+            choice = choose(machine)
+            self.fabric = LabFabric(choice)
+            self.fabric.launch()
+            self.say(f"machine: {choice.summary()}")
+        return self.fabric
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes and speaks: one of several does."""
+        return self.fabric is None or self.fabric.is_global_zero
+
+    def say(self, text: str) -> None:
+        if self.leads:
+            self.echo(text)
 
     def origin(self) -> dict[str, Any]:
         """What a resume must find again."""
@@ -89,26 +109,31 @@ def prepare(recipes: Sequence[Recipe], session: Session) -> list[Prepared]:
             item.recipe.options.trainer.build(item.material.specs())
             built.add(item.recipe.variant)
     for note in dict.fromkeys(note for item in prepared for note in item.material.notes()):
-        session.echo(note)
+        session.say(note)
     return prepared
 
 
 def start(file: RecipeFile, recipes: Sequence[Recipe], root: Path, session: Session) -> Experiment:
     """Prepare the runs and lay out their folders: one run is the folder itself, several are inside it."""
-    prepared = prepare(recipes, session)
+    fabric = session.launch(recipes[0].options.run)
+    with fabric.rank_zero_first():  # it fills the cache for the others
+        prepared = prepare(recipes, session)
+    folder = Path(fabric.broadcast(_lay_out(file, recipes, root, session) if session.leads else ""))
+    return Experiment(folder, run_folders(folder), prepared)
+
+
+def _lay_out(file: RecipeFile, recipes: Sequence[Recipe], root: Path, session: Session) -> str:
     folder = claim_folder(root, recipes[0].title)
     if len(recipes) == 1:
-        return Experiment(folder, [RunFolder.create(folder, recipes[0], session.origin())], prepared)
-    paths = [folder / _run_name(recipe) for recipe in recipes]
-    runs = [RunFolder.create(p, r, session.origin()) for p, r in zip(paths, recipes, strict=True)]
+        RunFolder.create(folder, recipes[0], session.origin())
+        return str(folder)
+    names = [_run_name(recipe) for recipe in recipes]
+    for name, recipe in zip(names, recipes, strict=True):
+        RunFolder.create(folder / name, recipe, session.origin())
     write_recipe(folder / RECIPE, file.tree.data, f"{file.path} with what it extends")
-    facts = {
-        "recipe": recipes[0].title,
-        "runs": [p.name for p in paths],
-        "identity": experiment_identity(recipes),
-    }
+    facts = {"recipe": recipes[0].title, "runs": names, "identity": experiment_identity(recipes)}
     write_json(folder / EXPERIMENT, {**facts, **session.origin()})
-    return Experiment(folder, runs, prepared)
+    return str(folder)
 
 
 def _run_name(recipe: Recipe) -> str:
@@ -133,7 +158,9 @@ def reopen(folder: Path, session: Session) -> Experiment:
     """The experiment or run in `folder`, from its own resolved recipes."""
     runs = run_folders(folder)
     recipes = [_reread(run, session.plugins) for run in runs]
-    return Experiment(folder, runs, prepare(recipes, session))
+    with session.launch(recipes[0].options.run).rank_zero_first():
+        prepared = prepare(recipes, session)
+    return Experiment(folder, runs, prepared)
 
 
 def _reread(run: RunFolder, plugins: Plugins) -> Recipe:
@@ -160,23 +187,19 @@ def find_unfinished(root: Path, recipes: Sequence[Recipe]) -> Path | None:
 def execute(experiment: Experiment, session: Session) -> dict[str, Any]:
     """Run what is not finished, in order. A run that fails is noted and the next one starts; an interrupt
     ends them all. Returns the results of every finished run by folder name."""
-    choice = choose(experiment.prepared[0].recipe.options.run)
-    session.echo(f"machine: {choice.summary()}")
-    fabric = LabFabric(choice)
-    fabric.launch()
     for index, (run, prepared) in enumerate(zip(experiment.runs, experiment.prepared, strict=True)):
         if run.read()["status"] == "finished":
-            session.echo(f"{prepared.recipe.variant or run.path.name}, seed {prepared.recipe.seed}: finished")
+            session.say(f"{prepared.recipe.variant or run.path.name}, seed {prepared.recipe.seed}: finished")
             continue
         info = _info(run, prepared, index, len(experiment.runs))
         try:
-            with run.held():
-                _execute_run(run, prepared, info, fabric, choice, session)
+            with run.held() if session.leads else nullcontext():
+                _execute_run(run, prepared, info, session)
         except (InterruptedRunError, UserError):
             raise
         except LabError as error:
             experiment.failures.append((info.label, error))
-    return write_results(experiment)
+    return write_results(experiment) if session.leads else {}
 
 
 def _info(run: RunFolder, prepared: Prepared, index: int, count: int) -> RunInfo:
@@ -186,34 +209,49 @@ def _info(run: RunFolder, prepared: Prepared, index: int, count: int) -> RunInfo
     return RunInfo(run.path, recipe.title, recipe.variant, recipe.seed, steps, size, index, count)
 
 
-def _execute_run(
-    run: RunFolder, prepared: Prepared, info: RunInfo, fabric: LabFabric, choice: Choice, session: Session
-) -> None:
+def _execute_run(run: RunFolder, prepared: Prepared, info: RunInfo, session: Session) -> None:
     """One run from its newest checkpoint to its results, its state kept in run.json throughout."""
-    engine = Engine(prepared.recipe, prepared.material, session.plugins, fabric, info, session.context.cache)
+    engine = _engine(prepared, info, session)
     resumed = engine.resume()
-    facts = {"machine": vars(choice), "data": prepared.material.provenance(), "steps": info.steps}
-    run.update(
-        **start_facts(), **facts, protocol=_protocol(prepared), resumed_at=engine.step if resumed else None
-    )
     if resumed:
-        session.echo(f"{info.label}: resuming after step {engine.step}")
+        session.say(f"{info.label}: resuming after step {engine.step}")
+    record = run.update if session.leads else _record_nothing
+    record(**start_facts(), **_facts(prepared, engine), resumed_at=engine.step if resumed else None)
     began = time.perf_counter()
     status, results = "failed", {}
     try:
         results = engine.run()
-        write_json(run.path / RESULTS, results)
+        if session.leads:
+            write_json(run.path / RESULTS, results)
         status = "finished"
     except InterruptedRunError as error:
         status = "interrupted"
         error.help = (f"go on with: lab resume {shlex.quote(str(info.folder))}",)
         raise
     except LabError as error:
-        run.update(error=error.message)
+        record(error=error.message)
         raise
     finally:
-        run.update(status=status, step=engine.step, session_seconds=round(time.perf_counter() - began, 2))
-        session.plugins.notify("lab_run_finished", run=info, status=status, results=results)
+        record(status=status, step=engine.step, session_seconds=round(time.perf_counter() - began, 2))
+        engine.notify("lab_run_finished", status=status, results=results)
+
+
+def _engine(prepared: Prepared, info: RunInfo, session: Session) -> Engine:
+    fabric = session.launch(prepared.recipe.options.run)
+    return Engine(prepared.recipe, prepared.material, session.plugins, fabric, info, session.context.cache)
+
+
+def _record_nothing(**facts: Any) -> None:
+    """What the processes that do not write do instead of `RunFolder.update`."""
+
+
+def _facts(prepared: Prepared, engine: Engine) -> dict[str, Any]:
+    return {
+        "machine": vars(engine.fabric.choice),
+        "data": prepared.material.provenance(),
+        "steps": engine.total,
+        "protocol": _protocol(prepared),
+    }
 
 
 def _protocol(prepared: Prepared) -> dict[str, Any]:
@@ -281,14 +319,11 @@ def markdown(table: Table) -> str:
 
 def evaluate_again(experiment: Experiment, session: Session, step: int | None) -> dict[str, dict[str, float]]:
     """Run the evaluators of every run on its newest (or selected, or the given) checkpoint."""
-    fabric = LabFabric(choose(experiment.prepared[0].recipe.options.run))
     found = {}
     for index, (run, prepared) in enumerate(zip(experiment.runs, experiment.prepared, strict=True)):
         info = _info(run, prepared, index, len(experiment.runs))
         with run.held():
-            engine = Engine(
-                prepared.recipe, prepared.material, session.plugins, fabric, info, session.context.cache
-            )
+            engine = _engine(prepared, info, session)
             _load(engine, run, step)
             found[run.path.name] = engine.evaluate_all(run.path / "figures" / f"evaluated_{engine.step:08d}")
     return found

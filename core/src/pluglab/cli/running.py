@@ -47,7 +47,7 @@ def run(
         experiment = experiments.reopen(unfinished, session)
     else:
         experiment = experiments.start(file, recipes, run_dir, session)
-    echo(f"run folder: {experiment.folder}")
+    session.say(f"run folder: {experiment.folder}")
     _execute(experiment, session)
 
 
@@ -79,7 +79,8 @@ def resume(folder: Path, data_root: Path | None, files: Sequence[Path], plugins:
 
 def _execute(experiment: Experiment, session: Session) -> None:
     experiments.execute(experiment, session)
-    _report(experiment)
+    if session.leads:
+        _report(experiment)
     if experiment.failures:
         label, error = experiment.failures[0]
         others = [f"failed too: {name}: {e.message}" for name, e in experiment.failures[1:]]

@@ -182,7 +182,8 @@ class Resolver:
         resolved: dict[str, Any] = {}
         for name, info in model.model_fields.items():
             reference = reference_of(info)
-            value = table.get(name, info.get_default(call_default_factory=True))
+            default = info.get_default(call_default_factory=True)
+            value = _named_as(default, table[name]) if name in table else default
             if reference is None or value is None or value is PydanticUndefined:
                 continue
             resolved[name] = self._reference(*reference, value, (*path, name))
@@ -234,6 +235,15 @@ def make(registry: Registry, kind: str, name: str, **options: Any) -> Component:
         lines = [" ".join(filter(None, (i.message, i.note))) for i in resolver.issues]
         raise UserError("; ".join(lines), help=resolver.issues[0].help)
     return component
+
+
+def _named_as(default: Any, value: Any) -> Any:
+    """A table without a name changes options of the component that is there by default."""
+    if not isinstance(value, Mapping) or "name" in value:
+        return value
+    if isinstance(default, Mapping):
+        return {**default, **value}
+    return {"name": default, **value} if isinstance(default, str) else value
 
 
 def _words(path: Path) -> str:

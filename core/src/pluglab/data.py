@@ -4,56 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pluglab.errors import UserError
-from pluglab.protocols import Batch, ImageSpec, Transform
-
-
-@dataclass(frozen=True)
-class Images:
-    """One split. `pixels`: uint8 N x C x H x W (memory-mapped or in RAM). `labels`: int64 N, or None.
-
-    `classes` names the label values; `provenance` says what the arrays were made from (files, hashes,
-    seeds) and is recorded in the run. Raises `UserError` for shapes that do not fit together.
-    """
-
-    pixels: Tensor
-    labels: Tensor | None = None
-    classes: tuple[str, ...] | None = None
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.pixels.dtype != torch.uint8 or self.pixels.ndim != 4:
-            raise UserError(f"images must be uint8 N x C x H x W, got {_describe(self.pixels)}")
-        if self.labels is not None and (
-            self.labels.dtype != torch.int64 or self.labels.shape != self.pixels.shape[:1]
-        ):
-            raise UserError(f"labels must be int64 of length {len(self)}, got {_describe(self.labels)}")
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    @property
-    def spec(self) -> ImageSpec:
-        count, channels, height, width = self.pixels.shape
-        return ImageSpec(channels, height, width, count, self.classes)
-
-    def without_labels(self) -> Images:
-        return replace(self, labels=None)
-
-    def in_colour(self) -> Images:
-        """The same images with three channels; a grey image repeats its one."""
-        return replace(self, pixels=self.pixels.expand(-1, 3, -1, -1)) if self.pixels.shape[1] == 1 else self
-
-
-def _describe(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {' x '.join(map(str, tensor.shape))}"
+from pluglab.images import Images as Images
+from pluglab.protocols import Batch, Transform
 
 
 def derived_seed(*parts: Any) -> int:

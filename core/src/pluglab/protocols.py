@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
+from pluglab.images import ImageSpec as ImageSpec
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from torch import Tensor, nn
 
-    from pluglab.data import Images
+    from pluglab.images import Images
 
 
 class Batch(NamedTuple):
@@ -39,25 +41,6 @@ class Role:
 
     name: str
     labels: Literal["required", "optional", "hidden"] = "optional"
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """The shape of a role's images, all that a trainer needs to build its networks.
-
-    `classes` are the names of the label values 0 to len - 1, or None for unlabelled data; they describe
-    the task, so a role whose labels are hidden still has them where the data set declares them.
-    """
-
-    channels: int
-    height: int
-    width: int
-    count: int
-    classes: tuple[str, ...] | None = None
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.classes or ())
 
 
 @dataclass(frozen=True)

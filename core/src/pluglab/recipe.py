@@ -127,8 +127,9 @@ class Origin:
     def span(self, rest: KeyPath = (), *, value: bool = False) -> Span | None:
         return self.source.locate((*self.path, *rest), value=value)
 
-    def __str__(self) -> str:
-        span = self.span()
+    def words(self, rest: KeyPath = ()) -> str:
+        """'file:line' of what lies at `rest` below; a `--set` has no lines."""
+        span = self.span(rest)
         is_file = span is not None and not self.source.name.startswith("--set")
         return f"{self.source.name}:{span.line}" if is_file and span else self.source.name
 
@@ -237,18 +238,20 @@ class Recipe:
     def values(self) -> Iterator[tuple[str, Any, str]]:
         """(dotted key, value, where it came from) of every option, for people."""
         table = self.to_dict()
-        table.pop("variants", None)
+        for key in ("variants", "transforms"):  # the transforms stand with each role
+            table.pop(key, None)
         yield from _leaves(table, (), self._origin_words)
 
     def _origin_words(self, path: KeyPath) -> str:
+        if path[0] == "data" and path[2:3] == ("transforms",) and path[:3] not in self.tree.origins:
+            path = path[2:]  # the list that the roles share
         found = self.tree.origin(path)
-        if found is None and path[:1] == ("data",) and path[2:3] == ("transforms",):
-            found = self.tree.origin(("transforms", *path[3:]))
-        if found is None:
+        written = _at(self.tree.data, path)
+        if written is None and path[-1] == "name":  # a name alone instead of a table
+            written = _at(self.tree.data, path[:-1])
+        if found is None or (found[1] and not isinstance(written, (str, int, float, bool, list))):
             return "default"
-        origin, rest = found
-        exact = not rest or isinstance(_at(self.tree.data, path), (str, int, float, bool, list))
-        return str(origin) if exact or rest == ("name",) else "default"
+        return found[0].words(found[1])
 
 
 def _leaves(value: Any, path: KeyPath, words: Callable[[KeyPath], str]) -> Iterator[tuple[str, Any, str]]:

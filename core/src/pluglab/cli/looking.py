@@ -40,17 +40,20 @@ def list_(what: str, plugins: Plugins, run_dir: Path, *, as_json: bool) -> None:
 
 def _kind(word: str, plugins: Plugins) -> str:
     """'encoders' or 'encoder' to 'encoder'. Raises `UserError`."""
-    kinds = plugins.registry.kinds()
-    known = {**{kind: kind for kind in kinds}, **{f"{kind}s": kind for kind in kinds}}
-    known |= {f"{kind[:-1]}ies": kind for kind in kinds if kind.endswith("y")}
-    known |= {f"{kind}es": kind for kind in kinds if kind.endswith("s")}
-    for core in ("trainer", "dataset", "evaluator", "metric"):  # known even where no plugin provides any
-        known |= {core: core, f"{core}s": core}
+    # The core's kinds are known even where no plugin provides any.
+    kinds = {*plugins.registry.kinds(), "trainer", "dataset", "evaluator", "metric"}
+    known = {**{kind: kind for kind in kinds}, **{_plural(kind): kind for kind in kinds}}
     if word not in known:
         words = ["plugins", "recipes", "runs", *(w for w, kind in known.items() if w != kind)]
         help = filter(None, [did_you_mean(word, words), f"known: {', '.join(sorted(set(words)))}"])
         raise UserError(f"there is nothing called '{word}' to list", help=help)
     return known[word]
+
+
+def _plural(kind: str) -> str:
+    if kind.endswith("y"):
+        return f"{kind[:-1]}ies"
+    return f"{kind}es" if kind.endswith("s") else f"{kind}s"
 
 
 def _about(entry: Entry) -> dict[str, str]:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pluglab.components import make
+from pluglab_domain_adaptation.target_losses import PseudoLabels, Unlabelled
 
 from .conftest import train
 
@@ -15,7 +16,11 @@ NAMES = ["entropy", "information_maximisation", "pseudo_labels", "nuclear_norm",
 
 @pytest.fixture
 def loss(registry):
-    return lambda name, **options: make(registry, "target_loss", name, **options).build()
+    def build(name: str, **options):
+        built = make(registry, "target_loss", name, **options).build()
+        return lambda z: built(Unlabelled(torch.zeros(len(z), 3, 8, 8), z, lambda x: z))
+
+    return build
 
 
 def logits(n: int = 12, k: int = 4) -> torch.Tensor:
@@ -93,14 +98,47 @@ def test_every_adaptive_method_takes_several_and_logs_each(build, method):
     trainer = build(method, target_losses=losses)
     figures = train(trainer, 0, 4, total=4)
     assert set(NAMES) <= set(figures)
-    total, _ = trainer.target_loss(torch.zeros(4, 10), 0.0)
-    bare = sum(loss(torch.zeros(4, 10)) for _, loss in trainer.target_losses)
+    images, z = torch.zeros(4, 3, 16, 16), torch.zeros(4, 10)
+    total, _ = trainer.target_loss(images, z, 0.0)
+    bare = sum(loss(Unlabelled(images, z, lambda x: z)) for _, loss in trainer.target_losses)
     torch.testing.assert_close(total, 0.2 * bare)
 
 
 def test_the_ramp_keeps_a_target_loss_out_at_the_start(build):
     trainer = build("dann", target_losses=["entropy"])
-    assert trainer.target_loss(torch.zeros(4, 10), 0.0)[0] == 0
-    total, _ = trainer.target_loss(torch.zeros(4, 10), 0.9)
+    assert trainer.target_loss(torch.zeros(4, 3, 16, 16), torch.zeros(4, 10), 0.0)[0] == 0
+    total, _ = trainer.target_loss(torch.zeros(4, 3, 16, 16), torch.zeros(4, 10), 0.9)
     ramp = 2 / (1 + math.exp(-9)) - 1
     assert math.isclose(total.item(), 0.1 * ramp * math.log(10), rel_tol=1e-5)
+
+
+class Darker:
+    random = True
+
+    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return images - torch.rand(len(images), 1, 1, 1, generator=generator)
+
+
+def test_pseudo_labels_of_an_image_are_asked_for_on_its_changed_self(registry):
+    """The label comes from the logits as given, without a gradient; the prediction from the changed image."""
+    loss = make(registry, "target_loss", "pseudo_labels", threshold=0.0).build()
+    assert isinstance(loss, PseudoLabels)
+    loss.transforms = [Darker()]
+    given = torch.tensor([[4.0, 0.0], [0.0, 4.0]], requires_grad=True)
+    seen = torch.tensor([[1.0, 0.0], [3.0, 0.0]], requires_grad=True)
+    asked = []
+    value = loss(Unlabelled(torch.zeros(2, 3, 8, 8), given, lambda x: (asked.append(x), seen)[1]))
+    expected = (math.log(1 + math.exp(-1)) + math.log(1 + math.exp(3))) / 2
+    assert math.isclose(value.item(), expected, rel_tol=1e-6)
+    assert torch.autograd.grad(value, given, allow_unused=True)[0] is None
+    assert (asked[0] < 0).all()
+
+
+def test_changes_of_an_image_follow_the_random_state_so_that_a_resume_repeats_them(registry):
+    loss = make(registry, "target_loss", "pseudo_labels").build()
+    loss.transforms = [Darker()]
+    images, found = torch.zeros(3, 3, 8, 8), []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        found.append(loss.changed(images))
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])

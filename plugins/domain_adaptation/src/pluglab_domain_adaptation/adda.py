@@ -12,13 +12,7 @@ from torch import Tensor
 from pluglab.components import Component, Reference
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
 from pluglab.training import scale_lr
-from pluglab_domain_adaptation.base import (
-    AdaptiveOptions,
-    ClassifierTrainer,
-    labelled,
-    named,
-    parameters_of,
-)
+from pluglab_domain_adaptation.base import ClassifierTrainer, labelled, parameters_of
 from pluglab_domain_adaptation.losses import (
     accuracy,
     domain_accuracy,
@@ -26,6 +20,7 @@ from pluglab_domain_adaptation.losses import (
     domain_loss,
     inverted_domain_loss,
 )
+from pluglab_domain_adaptation.options import AdaptiveOptions, named
 
 
 class ADDA(ClassifierTrainer):
@@ -93,23 +88,23 @@ class ADDA(ClassifierTrainer):
 
     def adapt(self, batch: Mapping[str, Batch], p: float) -> Mapping[str, Tensor]:
         """Discriminator, then target encoder; the weights of the source encoder and classifier stay."""
-        (images, labels), c = labelled(batch["source"]), self.config
+        (source, labels), target, c = labelled(batch["source"]), batch["target"].images, self.config
         scale_lr(self.target_optimizer, self.target_schedule(p))
         scale_lr(self.discriminator_optimizer, self.target_schedule(p))
         self.classifier.eval()
         with torch.no_grad():  # in training mode, so that dropout does not give the domain away
-            source = self.features(images, "source")
-        both = self.target_features(torch.cat([images, batch["target"].images]), "both")
-        target = both.chunk(2)[1]
+            fixed = self.features(source, "source")
+        both = self.target_features(torch.cat([source, target]), "both")
+        moving = both.chunk(2)[1]
         is_target = domain_labels(len(both), both.device)
 
-        domains = self.discriminator(torch.cat([source, target.detach()]))
+        domains = self.discriminator(torch.cat([fixed, moving.detach()]))
         domain = domain_loss(domains, is_target)
         self.update(self.discriminator_optimizer, domain)
-        fooling = inverted_domain_loss(self.discriminator(target), is_target[len(target) :])
+        fooling = inverted_domain_loss(self.discriminator(moving), is_target[len(target) :])
         logits, target_logits = self.classifier(both, "source").chunk(2)
         class_loss = self.class_loss(logits, labels)
-        target_loss, target_figures = self.target_loss(target_logits, p)
+        target_loss, target_figures = self.target_loss(target, target_logits, p)
         self.update(self.target_optimizer, c.fooling_weight * fooling + c.replay * class_loss + target_loss)
         return {
             "domain": domain.detach(),

@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
-from pluglab.components import Component, Options, Reference
 from pluglab.errors import UserError
 from pluglab.protocols import Batch, ImageSpec
 from pluglab.training import TrainerBase, modules_of, scale_lr
 from pluglab_domain_adaptation.encoders import Encoder
 from pluglab_domain_adaptation.networks import DomainNetwork, Statistics
-
-
-def named(name: str, **options: Any) -> Any:
-    """The default of an option that is a component: its name, and options of its own."""
-    return Field({"name": name, **options} if options else name)
-
-
-class ClassifierOptions(Options):
-    """The options of every method: a fair comparison holds them fixed."""
-
-    encoder: Annotated[Component, Reference("encoder")] = named("modern")
-    """The networks."""
-    optimizer: Annotated[Component, Reference("optimizer")] = named("adamw", lr=2e-3, weight_decay=1e-3)
-    """The optimizer of all networks."""
-    schedule: Annotated[Component, Reference("schedule")] = named("one_cycle")
-    """Learning-rate multiplier over training progress."""
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
-    """Share of each label that is spread over all classes (Szegedy et al. 2016)."""
-
-
-class AdaptiveOptions(ClassifierOptions):
-    """The options of every method that reads an unlabelled target."""
-
-    batch_norm: Statistics = "per_domain"
-    """Batch-norm statistics of source and target together ('joint'), or of each domain apart, in training
-    and in prediction ('per_domain': Li et al. 2016, Chang et al. 2019)."""
-    target_losses: list[Annotated[Component, Reference("target_loss")]] = []
-    """Losses of the predictions for unlabelled target images, added to the method's own."""
+from pluglab_domain_adaptation.target_losses import Unlabelled
 
 
 class ClassifierTrainer(TrainerBase):
@@ -74,9 +45,10 @@ class ClassifierTrainer(TrainerBase):
         """Mean cross-entropy with label smoothing."""
         return F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
 
-    def target_loss(self, logits: Tensor, p: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def target_loss(self, images: Tensor, logits: Tensor, p: float) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the target losses at training progress `p`, and each of them bare, to log."""
-        values = [(name, loss, loss(logits)) for name, loss in self.target_losses]
+        target = Unlabelled(images, logits, lambda x: self.predict(x, "target"))
+        values = [(name, loss, loss(target)) for name, loss in self.target_losses]
         total = sum((loss.weight * loss.ramp(p) * v for _, loss, v in values), start=logits.new_zeros(()))
         return total, {name: value.detach() for name, _, value in values}
 

@@ -8,8 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
-from pluglab_domain_adaptation.base import ClassifierOptions, ClassifierTrainer, labelled, parameters_of
+from pluglab_domain_adaptation.base import ClassifierTrainer, labelled, parameters_of
 from pluglab_domain_adaptation.losses import accuracy
+from pluglab_domain_adaptation.options import ClassifierOptions
 
 
 class Supervised(ClassifierTrainer):

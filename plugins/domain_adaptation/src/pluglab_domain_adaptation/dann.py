@@ -11,9 +11,10 @@ from torch import Tensor
 
 from pluglab.components import Component, Reference
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
-from pluglab_domain_adaptation.base import AdaptiveOptions, ClassifierTrainer, labelled, named, parameters_of
+from pluglab_domain_adaptation.base import ClassifierTrainer, labelled, parameters_of
 from pluglab_domain_adaptation.losses import accuracy, domain_accuracy, domain_labels, domain_loss
 from pluglab_domain_adaptation.networks import reverse
+from pluglab_domain_adaptation.options import AdaptiveOptions, named
 
 
 class DANN(ClassifierTrainer):
@@ -47,7 +48,7 @@ class DANN(ClassifierTrainer):
         is_target = domain_labels(len(features), features.device)
 
         class_loss, adversarial = self.class_loss(logits, labels), domain_loss(domains, is_target)
-        target_loss, target_figures = self.target_loss(target_logits, p)
+        target_loss, target_figures = self.target_loss(target, target_logits, p)
         self.descend(class_loss + self.config.domain_weight * adversarial + target_loss, p)
         return {
             "class": class_loss.detach(),

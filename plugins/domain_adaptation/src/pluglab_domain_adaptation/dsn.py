@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pluglab.components import Component, Reference
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
-from pluglab_domain_adaptation.base import AdaptiveOptions, ClassifierTrainer, labelled, named, parameters_of
+from pluglab_domain_adaptation.base import ClassifierTrainer, labelled, parameters_of
 from pluglab_domain_adaptation.losses import (
     accuracy,
     difference_loss,
@@ -21,6 +21,7 @@ from pluglab_domain_adaptation.losses import (
     si_mse,
 )
 from pluglab_domain_adaptation.networks import reverse
+from pluglab_domain_adaptation.options import AdaptiveOptions, named
 
 
 class DSN(ClassifierTrainer):
@@ -75,7 +76,7 @@ class DSN(ClassifierTrainer):
         pairs = zip(private.chunk(2), shared.chunk(2), strict=True)
         difference = torch.stack([difference_loss(*pair) for pair in pairs]).sum()
         separation = c.alpha * reconstruction + c.beta * difference + gamma * similarity
-        target_loss, target_figures = self.target_loss(target_logits, p)
+        target_loss, target_figures = self.target_loss(target, target_logits, p)
         self.descend(class_loss + separation + target_loss, p)
         return {
             "class": class_loss.detach(),

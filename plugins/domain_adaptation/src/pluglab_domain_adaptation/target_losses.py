@@ -1,13 +1,13 @@
-"""Kind `target_loss`: losses of the class logits of unlabelled target images, for any adaptive method.
+"""Kind `target_loss`: losses of the predictions for unlabelled target images, for any adaptive method.
 
-A target loss is called with logits N x K, returns a scalar, and has a `weight` and a `ramp`, which is a
+A target loss is called with a batch of them, returns a scalar, and has a `weight` and a `ramp`, which is a
 function of training progress; the trainer adds weight x ramp(p) x loss. Probabilities are softmax(logits).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,16 @@ from pydantic import Field
 from torch import Tensor
 
 from pluglab.components import Component, Options, Reference
-from pluglab_domain_adaptation.base import named
+from pluglab_domain_adaptation.options import named
+
+
+class Unlabelled(NamedTuple):
+    """Target images N x C x H x W, the model's logits N x K for them, and the model itself, for losses that
+    look at the images once more."""
+
+    images: Tensor
+    logits: Tensor
+    predict: Callable[[Tensor], Tensor]
 
 
 class TargetLoss(Protocol):
@@ -24,7 +33,7 @@ class TargetLoss(Protocol):
     weight: float
     ramp: Callable[[float], float]
 
-    def __call__(self, logits: Tensor) -> Tensor: ...
+    def __call__(self, target: Unlabelled) -> Tensor: ...
 
 
 class TargetLossOptions(Options):
@@ -48,8 +57,8 @@ class Entropy(_TargetLoss):
 
     Config = TargetLossOptions
 
-    def __call__(self, logits: Tensor) -> Tensor:
-        return mean_entropy(logits)
+    def __call__(self, target: Unlabelled) -> Tensor:
+        return mean_entropy(target.logits)
 
 
 class InformationMaximisation(_TargetLoss):
@@ -64,25 +73,39 @@ class InformationMaximisation(_TargetLoss):
         super().__init__(config)
         self.diversity = config.diversity
 
-    def __call__(self, logits: Tensor) -> Tensor:
-        return mean_entropy(logits) - self.diversity * entropy_of_mean(logits)
+    def __call__(self, target: Unlabelled) -> Tensor:
+        return mean_entropy(target.logits) - self.diversity * entropy_of_mean(target.logits)
 
 
 class PseudoLabels(_TargetLoss):
     """Cross-entropy with the predicted class where the prediction is sure enough, averaged over the whole
-    batch (Lee 2013; the threshold of FixMatch, Sohn et al. 2020, eq. 4)."""
+    batch (Lee 2013). With `transforms` the image is changed before the model must find the class again
+    (FixMatch, Sohn et al. 2020, eq. 4): one more pass through the networks."""
 
     class Config(TargetLossOptions):
         threshold: float = Field(0.95, ge=0, lt=1)
         """Probability that a prediction must reach to be believed."""
+        transforms: list[Annotated[Component, Reference("transform")]] = []
+        """Strong augmentation of the images on which the predicted class must be found again; then give the
+        target's own `transforms` little or no augmentation."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.threshold = config.threshold
+        self.transforms = [component.build() for component in config.transforms]
 
-    def __call__(self, logits: Tensor) -> Tensor:
-        sure, labels = logits.detach().softmax(1).max(1)
+    def __call__(self, target: Unlabelled) -> Tensor:
+        sure, labels = target.logits.detach().softmax(1).max(1)
+        logits = target.predict(self.changed(target.images)) if self.transforms else target.logits
         return (F.cross_entropy(logits, labels, reduction="none") * (sure >= self.threshold)).mean()
+
+    def changed(self, images: Tensor) -> Tensor:
+        """The images after the transforms, whose randomness comes from torch's own generator."""
+        seed = int(torch.randint(2**62, ()))
+        generator = torch.Generator(images.device).manual_seed(seed)
+        for transform in self.transforms:
+            images = transform(images, generator)
+        return images
 
 
 class NuclearNorm(_TargetLoss):
@@ -91,8 +114,8 @@ class NuclearNorm(_TargetLoss):
 
     Config = TargetLossOptions
 
-    def __call__(self, logits: Tensor) -> Tensor:
-        return -nuclear_norm(logits)
+    def __call__(self, target: Unlabelled) -> Tensor:
+        return -nuclear_norm(target.logits)
 
 
 class ClassConfusion(_TargetLoss):
@@ -107,14 +130,14 @@ class ClassConfusion(_TargetLoss):
         super().__init__(config)
         self.temperature = config.temperature
 
-    def __call__(self, logits: Tensor) -> Tensor:
-        soft = logits.float() / self.temperature
+    def __call__(self, target: Unlabelled) -> Tensor:
+        soft = target.logits.float() / self.temperature
         certainty = 1 + torch.exp(-entropy(soft)).detach()
-        weights = certainty * (len(logits) / certainty.sum())
+        weights = certainty * (len(soft) / certainty.sum())
         p = soft.softmax(1)
         confusion = (p * weights[:, None]).T @ p
         confusion = confusion / confusion.sum(1, keepdim=True)
-        return (confusion.sum() - confusion.trace()) / logits.shape[1]
+        return (confusion.sum() - confusion.trace()) / soft.shape[1]
 
 
 def entropy(logits: Tensor) -> Tensor:

@@ -1,0 +1,38 @@
+"""The options that methods share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from pluglab.components import Component, Options, Reference
+from pluglab_domain_adaptation.networks import Statistics
+
+
+def named(name: str, **options: Any) -> Any:
+    """The default of an option that is a component: its name, and options of its own."""
+    return Field({"name": name, **options} if options else name)
+
+
+class ClassifierOptions(Options):
+    """The options of every method: a fair comparison holds them fixed."""
+
+    encoder: Annotated[Component, Reference("encoder")] = named("modern")
+    """The networks."""
+    optimizer: Annotated[Component, Reference("optimizer")] = named("adamw", lr=2e-3, weight_decay=1e-3)
+    """The optimizer of all networks."""
+    schedule: Annotated[Component, Reference("schedule")] = named("one_cycle")
+    """Learning-rate multiplier over training progress."""
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    """Share of each label that is spread over all classes (Szegedy et al. 2016)."""
+
+
+class AdaptiveOptions(ClassifierOptions):
+    """The options of every method that reads an unlabelled target."""
+
+    batch_norm: Statistics = "per_domain"
+    """Batch-norm statistics of source and target together ('joint'), or of each domain apart, in training
+    and in prediction ('per_domain': Li et al. 2016, Chang et al. 2019)."""
+    target_losses: list[Annotated[Component, Reference("target_loss")]] = []
+    """Losses of the predictions for unlabelled target images, added to the method's own."""

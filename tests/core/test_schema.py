@@ -173,7 +173,7 @@ BAD = {
     "unknown key in a variant": ALONE + "[variants.a]\nstep = 3",
     "unknown option in a variant": ALONE + '[variants.a.trainer]\nname = "method"\nalpha = 3',
     "option that no trainer has": ALONE + "[variants.a.trainer]\nalpha = 3",
-    "option of no evaluator": ALONE + "[variants.a]\nevaluate.0.angle = 3",
+    "item without a number": ALONE + "[variants.a]\nevaluate.first.width = 3",
     "machine": ALONE + 'run.device = "tpu"',
     "batch size": ALONE + "batch_size = 0",
 }

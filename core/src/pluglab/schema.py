@@ -88,13 +88,14 @@ class _Writer:
         return notes | (self.components(kind, {}) if many else self.component(kind, {}))
 
     def components(self, kind: str, extra: Schema) -> Schema:
-        """A list of components; a layer may also change single items of the list below it by number."""
+        """A list of components; a layer may also change items of the list below it by number, unchecked
+        because the schema would double in size."""
         items = replace(self, layer=False).component(kind, extra)
         whole = {"type": "array", "items": items}
         if not self.layer:
             return whole
-        numbered = {"^[0-9]+$": self.component(kind, extra)}
-        return {"anyOf": [whole, {"type": "object", "patternProperties": numbered}]}
+        numbered = {"type": "object", "propertyNames": {"pattern": "^[0-9]+$"}}
+        return {"anyOf": [whole, numbered]}
 
     def component(self, kind: str, extra: Schema) -> Schema:
         """A name, or a table with a name and the options that belong to it."""

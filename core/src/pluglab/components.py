@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,10 +17,10 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationErro
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, core_schema
 
+from pluglab.complaints import Issue as Issue
+from pluglab.complaints import Path, complaints, misread, unknown_option
 from pluglab.errors import UserError, did_you_mean
 from pluglab.registry import Entry, Registry
-
-Path = tuple[str | int, ...]
 
 
 class Options(BaseModel):
@@ -38,10 +38,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class Component:
-    """A registered component with its validated options; `build` makes the object."""
+    """A registered component with its validated options; `build` makes the object. `written` is the name
+    that a recipe used: 'dcgan', or 'gan/dcgan' where two plugins have one of that name."""
 
     entry: Entry
     config: BaseModel
+    written: str = ""
 
     @property
     def kind(self) -> str:
@@ -63,7 +65,7 @@ class Component:
 
     def dump(self) -> dict[str, Any]:
         """The table that a recipe would hold: the name and every option, defaults included."""
-        return {"name": self.entry.name, **dump_options(self.config)}
+        return {"name": self.written or self.entry.name, **dump_options(self.config)}
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
@@ -110,27 +112,17 @@ def _reference_in(annotation: Any, many: bool) -> tuple[Reference, bool] | None:
     return next((item for item in found if item), None)
 
 
-@dataclass(frozen=True)
-class Issue:
-    """One thing wrong at a path of the recipe: the words, the caret's note, and lines of help."""
-
-    path: Path
-    message: str
-    note: str = ""
-    help: tuple[str, ...] = ()
-    at_value: bool = False
-
-
 @dataclass
 class Resolver:
     """Resolves names to components and validates options, collecting every issue instead of stopping.
 
     `droppable(path)` says whether an option at `path` may be dropped silently where its component does not
-    have it (it was meant for the component that a variant replaced).
+    have it (it was meant for the component that a variant replaced). `top` are the recipe's own options.
     """
 
     registry: Registry
     droppable: Callable[[Path], bool] = field(default=lambda path: False)
+    top: Sequence[str] = ()
     issues: list[Issue] = field(default_factory=list)
 
     def component(self, kind: str, value: Any, path: Path) -> Component | None:
@@ -150,7 +142,7 @@ class Resolver:
             return None
         options = {key: item for key, item in table.items() if key != "name"}
         config = self.options(model, options, path, f"{kind} '{entry.name}'", f"lab show {kind} {entry.name}")
-        return Component(entry, config) if config is not None else None
+        return Component(entry, config, table["name"]) if config is not None else None
 
     def options(
         self, model: type[BaseModel], table: Mapping[str, Any], path: Path, owner: str, manual: str = ""
@@ -159,13 +151,12 @@ class Resolver:
         before = len(self.issues)
         known = self._known_only(model, table, path, owner, manual)
         values = {**known, **self._references(model, known, path)}
-        if len(self.issues) > before:
-            values = {key: item for key, item in values.items() if item is not None}
-        try:
-            config = model.model_validate(values)
-        except ValidationError as error:
-            self._translate(error, path, owner, manual, {issue.path for issue in self.issues[before:]})
-            return None
+        config, found = _validated(model, values, owner)
+        told = [issue.path for issue in self.issues[before:]]
+        for issue in found:
+            where = (*path, *issue.path)
+            if not any(where[: len(t)] == t or (issue.path and t[: len(where)] == where) for t in told):
+                self.issues.append(replace(issue, path=where, help=(*issue.help, *_manual(manual))))
         return config if len(self.issues) == before else None
 
     def _known_only(
@@ -173,9 +164,10 @@ class Resolver:
     ) -> dict[str, Any]:
         for key in table:
             if key not in model.model_fields and not self.droppable((*path, key)):
-                guess = did_you_mean(key, model.model_fields)
-                help = (f"`{manual}` lists every option",) if manual else ()
-                self.issues.append(Issue((*path, key), f"unknown option '{key}' for {owner}", guess, help))
+                issue = unknown_option((key,), did_you_mean(key, model.model_fields), owner)
+                misplaced = (f"'{key}' is an option of the recipe: write it above the first [table]",)
+                help = (*(misplaced if key in self.top and path else ()), *_manual(manual))
+                self.issues.append(replace(issue, path=(*path, key), help=help))
         return {key: item for key, item in table.items() if key in model.model_fields}
 
     def _references(self, model: type[BaseModel], table: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -198,27 +190,6 @@ class Resolver:
         items = [self.component(reference.kind, item, (*path, i)) for i, item in enumerate(value)]
         return [item for item in items if item is not None]
 
-    def _translate(
-        self, error: ValidationError, path: Path, owner: str, manual: str, told: set[Path]
-    ) -> None:
-        help = (f"`{manual}` lists every option",) if manual else ()
-        for item in error.errors(include_url=False):
-            where = (*path, *(part for part in item["loc"]))
-            if any(where[: len(t)] == t or t[: len(where)] == where for t in told):
-                continue
-            if item["type"] == "missing":
-                self.issues.append(Issue(path, f"{owner} needs the option '{item['loc'][-1]}'", help=help))
-                continue
-            if item["type"] == "extra_forbidden":
-                message = f"unknown option '{item['loc'][-1]}' for {owner}"
-                self.issues.append(Issue(where, message, help=help))
-                continue
-            text = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            option = ".".join(map(str, item["loc"]))
-            message = f"option '{option}' of {owner} is wrong" if option else f"{owner}: {text}"
-            note = (text if item["type"] == "value_error" else f"should be {text}") if option else ""
-            self.issues.append(Issue(where, message, note, help, at_value=True))
-
     def _report(self, path: Path, message: str, help: Sequence[str] = ()) -> None:
         self.issues.append(Issue(path, message, help=tuple(help), at_value=True))
 
@@ -235,6 +206,21 @@ def make(registry: Registry, kind: str, name: str, **options: Any) -> Component:
         lines = [" ".join(filter(None, (i.message, i.note))) for i in resolver.issues]
         raise UserError("; ".join(lines), help=resolver.issues[0].help)
     return component
+
+
+def _validated(
+    model: type[BaseModel], values: Mapping[str, Any], owner: str
+) -> tuple[BaseModel | None, list[Issue]]:
+    """The config, or what is wrong with it."""
+    try:
+        config = model.model_validate(values)
+    except ValidationError as error:
+        return None, list(complaints(error, model, values, owner))
+    return config, list(misread(config, values, owner))
+
+
+def _manual(command: str) -> tuple[str, ...]:
+    return (f"`{command}` lists every option",) if command else ()
 
 
 def _named_as(default: Any, value: Any) -> Any:

@@ -317,7 +317,7 @@ class Engine:
         if not select.allow_hidden_labels:
             message = f"'{select.metric}' reads the labels of '{', '.join(sorted(leaked))}', which are hidden"
             help = ["select by a label-free metric, or set select.allow_hidden_labels = true (an oracle)"]
-            raise self.recipe.problem(("select", "metric"), message, help=help)
+            raise self.recipe.error(("select", "metric"), message, help=help)
 
     def _select(self, scalars: Mapping[str, float]) -> bool:
         select = self.recipe.options.select
@@ -344,7 +344,7 @@ class Engine:
         if not self._select(last["scalars"]) and not self.best:
             known = ", ".join(sorted(last["scalars"])) or "none"
             help = [f"reported: {known}"]
-            raise self.recipe.problem(
+            raise self.recipe.error(
                 ("select", "metric"), f"no evaluator reports '{select.metric}'", help=help
             )
         chosen = last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -55,7 +56,9 @@ class Span:
 
     def render(self, note: str = "") -> list[str]:
         gutter = " " * len(str(self.line))
-        caret = " " * (self.column - 1) + "^" * max(1, self.length)
+        # A tab stays a tab, so that the caret stands below its word.
+        before = re.sub(r"[^\t]", " ", self.text[: self.column - 1])
+        caret = before + "^" * max(1, self.length)
         return [
             f"{gutter}--> {self.source}:{self.line}",
             f"{gutter} |",
@@ -84,11 +87,11 @@ class Problem:
 
 
 class RecipeError(UserError):
-    """Every problem that was found in a recipe, at once."""
+    """Every problem that was found in a recipe, at once; what several variants share is told once."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(problems[0].message if problems else "the recipe is wrong")
-        self.problems = tuple(problems)
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple({problem.render(): problem for problem in problems}.values())
+        super().__init__(self.problems[0].message, help=self.problems[0].help)
 
     def render(self) -> str:
         return "\n\n".join(problem.render() for problem in self.problems)

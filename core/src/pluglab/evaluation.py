@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pluglab.errors import RecipeError
+from pluglab.errors import Problem, RecipeError
 from pluglab.protocols import Evaluation
 from pluglab.recipe import EvaluatorUse, Recipe
 from pluglab.training import modules_of, set_mode
@@ -31,16 +31,34 @@ class Context:
     device: torch.device
 
 
-def check_fit(recipe: Recipe) -> None:
-    """Every evaluator must find the capabilities that it needs. Raises `RecipeError`, before any training."""
+def check_fit(recipes: Sequence[Recipe]) -> None:
+    """Every role needs data, and every evaluator the capabilities that it asks for.
+
+    Raises `RecipeError` with all that is missing, before anything is loaded.
+    """
+    problems = [problem for recipe in recipes for problem in (*_missing_roles(recipe), *_misfits(recipe))]
+    if problems:
+        raise RecipeError(problems)
+
+
+def _missing_roles(recipe: Recipe) -> Iterator[Problem]:
     trainer = recipe.options.trainer
+    for role in trainer.target.roles:
+        if role.name not in recipe.data:
+            message = f"trainer '{trainer.name}' needs data for the role '{role.name}'"
+            there = ", ".join(f"'{name}'" for name in recipe.data) or "none"
+            way = f'add [data.{role.name}] with name = "..."; `lab list datasets` shows what there is'
+            yield recipe.problem(("data",), message, help=[f"the recipe has data for {there}", way])
+
+
+def _misfits(recipe: Recipe) -> Iterator[Problem]:
     for index, use in enumerate(recipe.evaluators):
         for capability in getattr(use.component.target, "needs", ()):
-            if not issubclass(trainer.target, capability):
-                raise _misfit(recipe, index, use, capability)
+            if not issubclass(recipe.options.trainer.target, capability):
+                yield _misfit(recipe, index, use, capability)
 
 
-def _misfit(recipe: Recipe, index: int, use: EvaluatorUse, capability: type) -> RecipeError:
+def _misfit(recipe: Recipe, index: int, use: EvaluatorUse, capability: type) -> Problem:
     able = (inspect.getdoc(capability) or capability.__name__).strip("'")
     methods = ", ".join(f"{name}()" for name in vars(capability) if not name.startswith("_"))
     trainer = recipe.options.trainer.name

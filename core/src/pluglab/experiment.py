@@ -99,14 +99,14 @@ def prepare(recipes: Sequence[Recipe], session: Session) -> list[Prepared]:
 
     Raises `UserError`; nothing has been written by then.
     """
-    for recipe in recipes:
-        check_fit(recipe)
+    check_fit(recipes)
     library = Library(session.context)
     prepared = [Prepared(recipe, Material(recipe, library)) for recipe in recipes]
     built: set[str] = set()
     for item in prepared:
         if item.recipe.variant not in built:
-            item.recipe.options.trainer.build(item.material.specs())
+            with item.recipe.blamed(("trainer", "name")):
+                item.recipe.options.trainer.build(item.material.specs())
             built.add(item.recipe.variant)
     for note in dict.fromkeys(note for item in prepared for note in item.material.notes()):
         session.say(note)
@@ -127,7 +127,7 @@ def _lay_out(file: RecipeFile, recipes: Sequence[Recipe], root: Path, session: S
     if len(recipes) == 1:
         RunFolder.create(folder, recipes[0], session.origin())
         return str(folder)
-    names = [_run_name(recipe) for recipe in recipes]
+    names = _run_names(recipes)
     for name, recipe in zip(names, recipes, strict=True):
         RunFolder.create(folder / name, recipe, session.origin())
     write_recipe(folder / RECIPE, file.tree.data, f"{file.path} with what it extends")
@@ -136,8 +136,14 @@ def _lay_out(file: RecipeFile, recipes: Sequence[Recipe], root: Path, session: S
     return str(folder)
 
 
-def _run_name(recipe: Recipe) -> str:
-    return "-".join(filter(None, [slug(recipe.variant) if recipe.variant else "", f"seed{recipe.seed}"]))
+def _run_names(recipes: Sequence[Recipe]) -> list[str]:
+    """A folder name a run. Variants whose names make the same file name, 'a b' and 'a_b', are numbered."""
+    folders: dict[str, str] = {}
+    for variant in dict.fromkeys(recipe.variant for recipe in recipes):
+        base = f"{slug(variant)}-" if variant else ""
+        tries = [base, *(f"{slug(variant)}_{number}-" for number in range(2, len(recipes) + 2))]
+        folders[variant] = next(name for name in tries if name not in folders.values())
+    return [f"{folders[recipe.variant]}seed{recipe.seed}" for recipe in recipes]
 
 
 def experiment_identity(recipes: Sequence[Recipe]) -> str:

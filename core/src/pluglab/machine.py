@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from pluglab.errors import UserError
-from pluglab.recipe import Machine
+from pluglab.recipe_options import Machine
 
 
 @dataclass(frozen=True)

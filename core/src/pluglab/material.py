@@ -107,7 +107,6 @@ class Material:
     def __init__(self, recipe: Recipe, library: Library) -> None:
         self.recipe, self.library = recipe, library
         self.roles: tuple[Role, ...] = tuple(recipe.options.trainer.target.roles)
-        self._check_roles()
         self._check_shapes()
         self.colour = len({images.spec.channels for images in self._train().values()}) > 1
         self._check_labels()
@@ -118,7 +117,7 @@ class Material:
 
     def images(self, role: str, split: str) -> Images:
         """One split as the trainer's networks see it; grey beside colour is repeated to three channels."""
-        images = self.library.split(self.recipe.data[role], split)
+        images = self._split(role, split)
         return images.in_colour() if self.colour else images
 
     def training(self) -> dict[str, Images]:
@@ -164,34 +163,33 @@ class Material:
 
     def notes(self) -> list[str]:
         """What was done to the data that nobody asked for in words."""
-        grey = [role for role, images in self._train().items() if images.spec.channels == 1]
-        return [f"{' and '.join(grey)}: grey images repeated to three channels"] if self.colour else []
+        train, size = self._train(), self.recipe.options.batch_size
+        grey = [role for role, images in train.items() if images.spec.channels == 1]
+        small = [f"{role} ({len(images)} images)" for role, images in train.items() if len(images) < size]
+        notes = [f"{' and '.join(grey)}: grey images repeated to three channels"] if self.colour else []
+        return notes + ([f"a batch of {size} repeats images of {' and '.join(small)}"] if small else [])
 
     def _train(self) -> dict[str, Images]:
-        return {role: self.library.split(data, "train") for role, data in self.recipe.data.items()}
+        return {role: self._split(role, "train") for role in self.recipe.data}
 
-    def _check_roles(self) -> None:
-        trainer = self.recipe.options.trainer.name
-        for role in self.roles:
-            if role.name not in self.recipe.data:
-                message = f"trainer '{trainer}' needs data for the role '{role.name}'"
-                help = [f'add [data.{role.name}] with name = "..."; `lab list datasets` shows what there is']
-                raise self.recipe.problem(("data",), message, help=help)
+    def _split(self, role: str, name: str) -> Images:
+        with self.recipe.blamed(("data", role)):
+            return self.library.split(self.recipe.data[role], name)
 
     def _check_shapes(self) -> None:
         sizes = {role: (im.spec.height, im.spec.width) for role, im in self._train().items()}
         if len(set(sizes.values())) > 1:
             words = ", ".join(f"{role} {h}x{w}" for role, (h, w) in sizes.items())
             help = ["give every role the same size, for example `size = 32`"]
-            raise self.recipe.problem(("data",), f"the roles' images differ in size: {words}", help=help)
+            raise self.recipe.error(("data",), f"the roles' images differ in size: {words}", help=help)
 
     def _check_labels(self) -> None:
         for role in self.roles:
-            images = self.library.split(self.recipe.data[role.name], "train")
+            images = self._split(role.name, "train")
             if role.labels == "required" and images.labels is None:
                 message = f"trainer '{self.recipe.options.trainer.name}' needs labels for '{role.name}'"
                 name = self.recipe.data[role.name].dataset.name
-                raise self.recipe.problem(("data", role.name), f"{message}, and '{name}' has none")
+                raise self.recipe.error(("data", role.name), f"{message}, and '{name}' has none")
         named = {role: im.classes for role, im in self._train().items() if im.classes is not None}
         if len(set(named.values())) > 1:
             words = "; ".join(f"{role}: {', '.join(classes)}" for role, classes in named.items())

@@ -1,0 +1,134 @@
+"""What is wrong with a component's options, in the words of a recipe rather than pydantic's."""
+
+from __future__ import annotations
+
+import json
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from pluglab.errors import did_you_mean
+
+Path = tuple[str | int, ...]
+
+_WORDS = {
+    "dict_type": "a table",
+    "model_type": "a table",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text in quotes",
+}
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One thing wrong at a path of the recipe: the words, the caret's note, and lines of help."""
+
+    path: Path
+    message: str
+    note: str = ""
+    help: tuple[str, ...] = ()
+    at_value: bool = False
+
+
+def complaints(
+    error: ValidationError, model: type[BaseModel], table: Mapping[str, Any], owner: str
+) -> Iterator[Issue]:
+    """What a validation of `table` found, with paths inside it. `owner` is whose options they are."""
+    notes: dict[Path, list[str]] = {}
+    for item in error.errors(include_url=False):
+        loc = item["loc"]
+        if item["type"] == "missing" and isinstance(loc[-1], str):
+            yield _missing(model, loc, owner)
+        elif item["type"] == "extra_forbidden":
+            fields = getattr(_model_at(model, loc[:-1]), "model_fields", ())
+            yield unknown_option(loc, did_you_mean(str(loc[-1]), fields), owner)
+        else:
+            notes.setdefault(_real(loc, table), []).append(_note(item))
+    for path, found in notes.items():
+        yield wrong_option(path, _alternatives(found), owner)
+
+
+def misread(config: BaseModel, table: Mapping[str, Any], owner: str) -> Iterator[Issue]:
+    """Values that pydantic takes without a word for something else: "20" and true for numbers."""
+    for path, value, taken in _misread(table, config, ()):
+        wanted = "a number" if isinstance(value, bool) else f"{json.dumps(taken)}, without quotes"
+        yield wrong_option(path, f"should be {wanted}", owner)
+
+
+def _misread(value: Any, taken: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
+    if isinstance(value, Mapping) and isinstance(taken, BaseModel):
+        for key, item in value.items():
+            yield from _misread(item, getattr(taken, key, None), (*path, key))
+    elif isinstance(value, (list, tuple)) and isinstance(taken, (list, tuple)):
+        for index, pair in enumerate(zip(value, taken, strict=False)):
+            yield from _misread(*pair, (*path, index))
+    elif isinstance(value, (str, bool)) and type(taken) in {bool, int, float} - {type(value)}:
+        yield path, value, taken
+
+
+def unknown_option(path: Path, guess: str, owner: str) -> Issue:
+    return Issue(path, f"unknown option '{_dotted(path)}' for {owner}", guess)
+
+
+def wrong_option(path: Path, note: str, owner: str) -> Issue:
+    if not path:
+        return Issue(path, f"{owner}: {note}")
+    return Issue(path, f"option '{_dotted(path)}' of {owner} is wrong", note, at_value=True)
+
+
+def _missing(model: type[BaseModel], loc: Path, owner: str) -> Issue:
+    info = getattr(_model_at(model, loc[:-1]), "model_fields", {}).get(loc[-1])
+    words = " ".join(((info and info.description) or "").split())
+    help = (f"{loc[-1]}: {words}",) if words else ()
+    return Issue(loc[:-1], f"{owner} needs the option '{_dotted(loc)}'", help=help)
+
+
+def _model_at(model: Any, loc: Path) -> Any:
+    """The model of the table at `loc` in a table of `model`; None where that is not a model's."""
+    for part in loc:
+        info = getattr(model, "model_fields", {}).get(part)
+        kinds = [info.annotation, *typing.get_args(info.annotation)] if info else []
+        model = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
+    return model
+
+
+def _real(loc: Path, table: Any) -> Path:
+    """`loc` up to what is there: pydantic also counts the alternatives of a union as steps."""
+    for length, part in enumerate(loc):
+        try:
+            table = table[part]
+        except (KeyError, IndexError, TypeError):
+            return loc[:length]
+    return loc
+
+
+def _note(item: Any) -> str:
+    if item["type"] in _WORDS:
+        return f"should be {_WORDS[item['type']]}"
+    if item["type"] == "missing":
+        return "should have more items"
+    subject, should, what = str(item["msg"]).partition("should ")
+    return (
+        should + what.partition(" after validation")[0] if should else subject.removeprefix("Value error, ")
+    )
+
+
+def _alternatives(notes: Sequence[str]) -> str:
+    """'should be a whole number or 'auto''."""
+    first, *rest = dict.fromkeys(notes)
+    return " or ".join([first, *(note.removeprefix("should be ") for note in rest)])
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(map(str, path))

@@ -1,0 +1,83 @@
+"""What a recipe can be told: its top level, `[run]` and `[select]`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from pluglab.components import Component, Options, Reference
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if type(value) is int else value
+
+
+class Machine(Options):
+    """`[run]`: what belongs to the machine, not to the experiment; it does not change a run's identity."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes a GPU if there is one."""
+    devices: int = Field(1, ge=1)
+    """How many devices; `torchrun` starts several processes."""
+    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(_as_text)] = "auto"
+    """Arithmetic of the networks; auto takes bf16 where the hardware computes it natively, else 32."""
+    channels_last: bool | Literal["auto"] = "auto"
+    """Memory layout of images and weights; auto takes channels_last where convolutions prefer it."""
+    compile: bool = False
+    """Compile the networks with torch.compile: slower to start, faster after some hundred steps."""
+    threads: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """CPU threads; auto takes torch's choice. Bit-exact repetition needs the same number."""
+    deterministic: bool = False
+    """Ask torch for deterministic algorithms only (a GPU gets slower; the CPU is deterministic anyway)."""
+
+
+class Selection(Options):
+    """`[select]`: which checkpoint's figures are reported. Without it, the last step's are."""
+
+    metric: str
+    """A scalar that an evaluator reports, such as 'validators/entropy'."""
+    mode: Literal["max", "min"] = "max"
+    """Whether more or less of it is better."""
+    allow_hidden_labels: bool = False
+    """Allow a metric that read labels which the trainer may not see. Such a figure is marked 'oracle'."""
+
+
+class RecipeOptions(Options):
+    """The top level of a recipe."""
+
+    title: str = ""
+    """Name of the experiment and of its folder; the file's name by default."""
+    seeds: list[int] = Field([0], min_length=1)
+    """One run a seed."""
+    steps: int | None = Field(None, ge=1)
+    """Optimization steps; or give `epochs`."""
+    epochs: float | None = Field(None, gt=0)
+    """Passes over the first role's training images, translated to steps."""
+    batch_size: int = Field(64, ge=1)
+    """Images a step and role, over all devices."""
+    log_every: int = Field(50, ge=1)
+    """Steps between two logs of the losses."""
+    checkpoint_every: int = Field(500, ge=1)
+    """Steps between two checkpoints; the last step always has one."""
+    trainer: Annotated[Component, Reference("trainer")]
+    """The method: a name, or a table with a `name` and options; `lab list trainers` shows what there is."""
+    data: dict[str, Any]
+    """One table a role, [data.ROLE]: a dataset's `name` and options, and `transforms` of its own."""
+    transforms: list[Annotated[Component, Reference("transform")]] = []
+    """Preprocessing and augmentation of every role that does not list its own."""
+    evaluate: list[Any] = []
+    """Evaluators, each a name or a table with `name`, its options, and `every` (steps; else at the end)."""
+    select: Selection | None = None
+    """Which checkpoint's figures are reported."""
+    table: list[str] = []
+    """Columns of the experiment's table; the evaluators' headline scalars by default."""
+    run: Machine = Machine()
+    """The machine: device, precision, threads."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("should not hold the same seed twice")
+        return seeds

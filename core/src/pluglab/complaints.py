@@ -118,10 +118,10 @@ def _note(item: Any) -> str:
         return f"should be {_WORDS[item['type']]}"
     if item["type"] == "missing":
         return "should have more items"
-    subject, should, what = str(item["msg"]).partition("should ")
-    return (
-        should + what.partition(" after validation")[0] if should else subject.removeprefix("Value error, ")
-    )
+    if item["type"] == "value_error":
+        return str(item["msg"]).removeprefix("Value error, ")
+    text, should, what = str(item["msg"]).partition("should ")
+    return should + what.partition(" after validation")[0] if should else text
 
 
 def _alternatives(notes: Sequence[str]) -> str:

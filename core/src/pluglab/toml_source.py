@@ -16,7 +16,15 @@ KeyPath = tuple[str | int, ...]
 _KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _DOTTED = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*")
 _PART = re.compile(_KEY)
-_STRING = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*', re.S)
+# A multi-line string may end in five quotes, of which two belong to it.
+_STRING = re.compile(
+    r'"""(?:[^\\]|\\.)*?"""(?:"{0,2})|'
+    r"'''.*?'''(?:'{0,2})|"
+    r'"(?:[^"\\\n]|\\.)*"|'
+    r"'[^'\n]*'|"
+    r"#[^\n]*",
+    re.S,
+)
 _GAP = re.compile(r"(?:[\s,]|#[^\n]*)*")
 
 
@@ -47,7 +55,7 @@ def span_at(source: str, text: str, start: int, end: int) -> Span:
     line = text.count("\n", 0, start) + 1
     first = text.rfind("\n", 0, start) + 1
     last = text.find("\n", start)
-    whole = text[first : last if last >= 0 else len(text)]
+    whole = text[first : last if last >= 0 else len(text)].rstrip("\r")
     return Span(source, line, start - first + 1, min(end - start, len(whole) - (start - first)), whole)
 
 
@@ -91,7 +99,10 @@ def _syntax_problem(error: tomllib.TOMLDecodeError, text: str, name: str) -> Pro
     found = re.match(r"line (\d+), column (\d+)", place)
     line, column = (int(found[1]), int(found[2])) if found else (len(lines), len(lines[-1]) + 1)
     shown = lines[line - 1] if line <= len(lines) else ""
-    return Problem(f"not valid TOML: {message[:1].lower()}{message[1:]}", Span(name, line, column, 1, shown))
+    bare = re.match(r"[A-Za-z_./~][^#,\]}]*", shown[column - 1 :]) if message == "Invalid value" else None
+    note = f'text needs quotes: "{bare[0].strip()}"' if bare else ""
+    span = Span(name, line, column, len(bare[0].strip()) if bare else 1, shown)
+    return Problem(f"not valid TOML: {message[:1].lower()}{message[1:]}", span, note)
 
 
 class _Scanner:
@@ -129,21 +140,18 @@ class _Scanner:
         dotted = _DOTTED.match(self.text, start + (2 if many else 1))
         if dotted is None:
             return self._line_end(start)
-        path = self._absolute(_parts(dotted[1]))
+        path: KeyPath = ()
+        for part, place in _parts(dotted):
+            if path in self.counts:
+                path = (*path, self.counts[path])
+            path = (*path, part)
+            self.source._keys.setdefault(path, place)
         if many:
             self.counts[path] = self.counts.get(path, -1) + 1
             path = (*path, self.counts[path])
+            self.source._keys[path] = place
         self.table = path
-        self.source._keys.setdefault(path, dotted.span(1))
         return self._line_end(dotted.end())
-
-    def _absolute(self, parts: list[str]) -> KeyPath:
-        path: KeyPath = ()
-        for part in parts[:-1]:
-            path = (*path, part)
-            if path in self.counts:
-                path = (*path, self.counts[path])
-        return (*path, parts[-1])
 
     def _pair(self, start: int, table: KeyPath) -> int:
         dotted = _DOTTED.match(self.text, start)
@@ -151,9 +159,9 @@ class _Scanner:
         if dotted is None or equals < 0:
             return self._line_end(start)
         path = table
-        for part in _parts(dotted[1]):
+        for part, place in _parts(dotted):
             path = (*path, part)
-            self.source._keys.setdefault(path, dotted.span(1))
+            self.source._keys.setdefault(path, place)
         begin = equals + 1 + len(self.text[equals + 1 :]) - len(self.text[equals + 1 :].lstrip(" \t"))
         end = self._value(begin, path)
         self.source._values[path] = (begin, end)
@@ -192,10 +200,11 @@ def _blank(text: str) -> str:
     return re.sub(r"[^\n]", " ", text)
 
 
-def _parts(dotted: str) -> list[str]:
-    """The keys of `a."b c".d`."""
-    loaded = tomllib.loads("\n".join(f"k{i} = {_quoted(p)}" for i, p in enumerate(_PART.findall(dotted))))
-    return list(loaded.values())
+def _parts(dotted: re.Match[str]) -> list[tuple[str, tuple[int, int]]]:
+    """The keys of `a."b c".d`, each with where it stands."""
+    found = list(_PART.finditer(dotted.string, *dotted.span(1)))
+    loaded = tomllib.loads("\n".join(f"k{i} = {_quoted(part[0])}" for i, part in enumerate(found)))
+    return list(zip(loaded.values(), (part.span() for part in found), strict=True))
 
 
 def _quoted(part: str) -> str:

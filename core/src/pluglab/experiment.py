@@ -201,7 +201,10 @@ def execute(experiment: Experiment, session: Session) -> dict[str, Any]:
         try:
             with run.held() if session.leads else nullcontext():
                 _execute_run(run, prepared, info, session)
-        except (InterruptedRunError, UserError):
+        except InterruptedRunError as error:
+            error.help = (f"go on with: lab resume {shlex.quote(str(experiment.folder))}",)
+            raise
+        except UserError:
             raise
         except LabError as error:
             experiment.failures.append((info.label, error))
@@ -230,9 +233,8 @@ def _execute_run(run: RunFolder, prepared: Prepared, info: RunInfo, session: Ses
         if session.leads:
             write_json(run.path / RESULTS, results)
         status = "finished"
-    except InterruptedRunError as error:
+    except InterruptedRunError:
         status = "interrupted"
-        error.help = (f"go on with: lab resume {shlex.quote(str(info.folder))}",)
         raise
     except LabError as error:
         record(error=error.message)

@@ -79,7 +79,7 @@ class LabFabric(Fabric):
     """Lightning Fabric that also sees to memory layout and compilation, so that no trainer has to."""
 
     def __init__(self, choice: Choice) -> None:
-        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # we say it ourselves
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # we say it ourselves
         precision: Any = {"32": "32-true", "bf16": "bf16-mixed"}[choice.precision]
         super().__init__(accelerator=choice.device, devices=choice.devices, precision=precision)
         self.choice = choice

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -76,8 +77,7 @@ class Plugins:
 
     def add_entry_point(self, entry: EntryPoint) -> None:
         """Load an installed plugin, unless its own metadata excludes this core."""
-        distribution = entry.dist.name if entry.dist else "?"
-        version = entry.dist.version if entry.dist else "?"
+        distribution, version = _origin(entry)
         if any(report.name == entry.name for report in self.reports):
             error = f"another distribution already provides a plugin named '{entry.name}'"
             self.reports.append(PluginReport(entry.name, distribution, version, "broken", error))
@@ -96,6 +96,12 @@ class Plugins:
 
     def add_file(self, path: Path) -> None:
         """Load one Python file as a plugin. Asked for by name, so a failure is a `UserError`."""
+        if not path.is_file():
+            help = ["give the path of a Python file, such as ./my_method.py"]
+            raise UserError(f"there is no plugin file {path}", help=help)
+        if any(report.name == path.stem and report.status == "ok" for report in self.reports):
+            message = f"the plugin file {path} cannot be loaded: there is a plugin '{path.stem}' already"
+            raise UserError(message, help=["give the file another name"])
         try:
             count = self._register(_import_file(path), path.stem)
         except (Exception, SystemExit) as error:
@@ -109,9 +115,9 @@ class Plugins:
     def _register(self, module: ModuleType, name: str) -> int:
         """All or nothing: hooks checked, components staged, then both kept."""
         _check_hook_names(module)
-        self._manager.register(module, name)
         registrar = Registrar(name)
         try:
+            self._manager.register(module, name)
             for implementation in self._implementations("lab_register", name):
                 _call(implementation, {"registry": registrar})
         except BaseException:
@@ -187,29 +193,34 @@ def _wanted(text: str | None) -> set[str] | None:
 def _installed() -> Iterator[EntryPoint]:
     """Entry points of our group by name; one distribution seen twice on the path counts once."""
     seen: set[tuple[str, str, str]] = set()
-    for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, e.dist.name if e.dist else "")):
-        key = (entry.name, entry.value, entry.dist.name if entry.dist else "")
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, _origin(e))):
+        key = (entry.name, entry.value, _origin(entry)[0])
         if key not in seen:
             seen.add(key)
             yield entry
 
 
 def _report_disabled(entry: EntryPoint) -> PluginReport:
-    name, version = (entry.dist.name, entry.dist.version) if entry.dist else ("?", "?")
-    return PluginReport(entry.name, name, version, "disabled", "not named in LAB_PLUGINS")
+    return PluginReport(entry.name, *_origin(entry), "disabled", "not named in LAB_PLUGINS")
+
+
+def _origin(entry: EntryPoint) -> tuple[str, str]:
+    """Name and version of the distribution; a damaged one may lack both."""
+    return (entry.dist.name or "?", entry.dist.version or "?") if entry.dist else ("?", "?")
 
 
 def _incompatibility(distribution: Distribution | None) -> str:
     """Why the distribution's own requirements exclude this core, or an empty string."""
-    lines = [line for line in (distribution.requires if distribution else None) or [] if "pluglab" in line]
-    if not lines:
-        return ""
-    from packaging.requirements import Requirement
+    lines = (distribution.requires if distribution else None) or []
+    for line in [line for line in lines if re.match(r"pluglab\b(?![-_.])", line, re.I)]:
+        from packaging.requirements import InvalidRequirement, Requirement
 
-    for requirement in map(Requirement, lines):
-        if requirement.name == "pluglab" and not requirement.specifier.contains(
-            pluglab.__version__, prereleases=True
-        ):
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            return f"its requirement '{line}' is not valid"
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if applies and not requirement.specifier.contains(pluglab.__version__, prereleases=True):
             return f"needs pluglab {requirement.specifier}, this is {pluglab.__version__}"
     return ""
 
@@ -227,10 +238,8 @@ def _call(implementation: pluggy.HookImpl, arguments: dict[str, Any]) -> None:
 
 
 def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise FileNotFoundError("there is no such file")
     name = f"pluglab_file_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
         raise ImportError("a plugin file must end in .py")
     module = importlib.util.module_from_spec(spec)
@@ -249,5 +258,5 @@ def _one_line(error: BaseException) -> str:
 
 def _last_line_in(error: BaseException, path: Path) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame for frame in frames if Path(frame.filename) == path]
+    lines = [frame for frame in frames if Path(frame.filename) == path.resolve()]
     return f"{path}:{lines[-1].lineno}: {lines[-1].line}" if lines else ""

@@ -187,17 +187,19 @@ def test_a_run_in_progress_cannot_be_resumed(
 def test_an_interrupted_experiment_goes_on_where_it_stopped(lab: Lab, recipe: Path) -> None:
     recipe.write_text(EXPERIMENT)
     assert lab("run", recipe, "--run-dir", "whole") == 0
-    assert lab_process("run", recipe, TOY_END="TERM:23").returncode == 143
+    ended = lab_process("run", recipe, TOY_END="TERM:23")
     folder = only_run()
+    assert ended.returncode == 143
+    assert f"lab resume {folder}\n" in ended.stderr
     assert [RunFolder(folder / f"{v}-seed0").read()["status"] for v in "ab"] == ["interrupted", "pending"]
     assert lab("run", recipe, "--resume") == 0
     assert only_run() == folder
     for variant in "ab":
         name = f"{variant}-seed0"
         assert same(weights(folder / name), weights(only_run(Path("whole")) / name))
-    ended = {v: (folder / f"{v}-seed0" / "run.json").stat().st_mtime_ns for v in "ab"}
+    written = {v: (folder / f"{v}-seed0" / "run.json").stat().st_mtime_ns for v in "ab"}
     assert lab("resume", folder) == 0  # nothing left to do
-    assert ended == {v: (folder / f"{v}-seed0" / "run.json").stat().st_mtime_ns for v in "ab"}
+    assert written == {v: (folder / f"{v}-seed0" / "run.json").stat().st_mtime_ns for v in "ab"}
 
 
 def test_one_run_of_an_experiment_can_be_resumed_alone(lab: Lab, recipe: Path) -> None:

@@ -53,6 +53,7 @@ def test_trains_once_and_is_cached_with_its_accuracy(classifier, tiny, digits, t
     assert tiny.prepared == 1
     found, again = first(digits.pixels[1400:]), second(digits.pixels[1400:])
     assert torch.equal(found.features, again.features) and found.features.shape == (397, 128)
+    assert found.features.square().mean().sqrt().item() == pytest.approx(1, rel=1e-4)
     accuracy = 100 * (found.logits.argmax(1) == digits.labels[1400:]).double().mean().item()
     assert accuracy > 90
     assert f"{accuracy:.2f} % of 397" in first.notes["network's own accuracy"]

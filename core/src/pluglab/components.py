@@ -165,10 +165,15 @@ class Resolver:
         for key in table:
             if key not in model.model_fields and not self.droppable((*path, key)):
                 issue = unknown_option((key,), did_you_mean(key, model.model_fields), owner)
-                misplaced = (f"'{key}' is an option of the recipe: write it above the first [table]",)
-                help = (*(misplaced if key in self.top and path else ()), *_manual(manual))
+                help = self._ways_out(key, path, model, manual)
                 self.issues.append(replace(issue, path=(*path, key), help=help))
         return {key: item for key, item in table.items() if key in model.model_fields}
+
+    def _ways_out(self, key: str, path: Path, model: type[BaseModel], manual: str) -> tuple[str, ...]:
+        if not manual:
+            return (f"known: {', '.join(model.model_fields)}",)
+        misplaced = f"'{key}' is an option of the recipe: write it above the first [table]"
+        return (*([misplaced] if key in self.top and path else []), *_manual(manual))
 
     def _references(self, model: type[BaseModel], table: Mapping[str, Any], path: Path) -> dict[str, Any]:
         resolved: dict[str, Any] = {}

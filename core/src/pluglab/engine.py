@@ -275,10 +275,7 @@ class Engine:
             names = ", ".join(f"'{name}'" for name in wrong)
             message = f"{names} became NaN or infinite at or before step {self.step}"
             self.notify("lab_health", step=self.step, message=message)
-            help = [
-                "a lower learning rate is the usual remedy; or `--set run.precision=32`",
-                "the checkpoint before is kept; `lab resume` repeats from there",
-            ]
+            help = ["a lower learning rate is the usual remedy; or `--set run.precision=32`"]
             raise RunError(message, help=help)
 
     # Evaluation -----------------------------------------------------------------------------------

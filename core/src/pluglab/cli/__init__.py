@@ -49,9 +49,14 @@ def _show(text: str, error: BaseException, debug: bool) -> None:
 
 
 def _unexpected(error: Exception) -> str:
-    """A fault of ours or of a plugin: what, and where it was raised."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"\n  --> {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    """A fault of ours or of a plugin: what, and the last place in such code on the way to it."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        first = str(error).partition("\n")[0] or "the memory is used up"
+        return f"error: out of memory: {first}\n  = use a smaller batch_size, or smaller networks"
+    calls = list(traceback.walk_tb(error.__traceback__))
+    ours = [call for call in calls if str(call[0].f_globals.get("__name__")).startswith("pluglab")]
+    frame, line = (ours or calls)[-1]
+    place = f"\n  --> {frame.f_code.co_filename}:{line}"
     hint = "\n  = this is a fault in the program or in a plugin; `--debug` shows how it came about"
     return f"error: {type(error).__name__}: {error}{place}{hint}"
 

@@ -18,13 +18,19 @@ Sets = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Override an option of the recipe, for example --set trainer.optimizer.lr=3e-4.",
+        help="Override an option of the recipe, for example --set trainer.optimizer.lr=3e-4. Give it once an "
+        "option. With variants, it counts for those that have the option.",
         show_default=False,
     ),
 ]
 Variants = Annotated[
     list[str],
-    typer.Option("--variant", metavar="NAME", help="Only this variant of the recipe.", show_default=False),
+    typer.Option(
+        "--variant",
+        metavar="NAME",
+        help="Only this variant of the recipe; may be given again.",
+        show_default=False,
+    ),
 ]
 DataRoot = Annotated[
     Path | None,
@@ -32,20 +38,48 @@ DataRoot = Annotated[
         "--data-root",
         envvar="LAB_DATA_ROOT",
         metavar="DIR",
-        help="Where the data sets lie. Read only.",
+        help="The folder that holds your data sets (MNIST/, USPS/, ...). It is never written to.",
         show_default=False,
     ),
 ]
 RunDir = Annotated[
-    Path, typer.Option("--run-dir", envvar="LAB_RUN_DIR", metavar="DIR", help="Where run folders go.")
+    Path,
+    typer.Option("--run-dir", envvar="LAB_RUN_DIR", metavar="DIR", help="The folder that holds the runs."),
 ]
 PluginFiles = Annotated[
     list[Path],
-    typer.Option("--plugin", metavar="FILE.py", help="Load one Python file as a plugin.", show_default=False),
+    typer.Option(
+        "--plugin",
+        metavar="FILE.py",
+        help="Load one Python file as a plugin; may be given again.",
+        show_default=False,
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+# A flag takes no value: its metavar is empty.
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", metavar="", help="Go on with the newest unfinished run of this recipe, if any."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", metavar="", help="Check everything, run and write nothing.")
+]
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
 
-EPILOG = "LAB_PLUGINS=a,b limits which plugins load. `lab --debug COMMAND ...` shows tracebacks."
+EPILOG = """
+Begin with `lab list recipes`, `lab run RECIPE --dry-run` and `lab run RECIPE`.
+
+LAB_PLUGINS=a,b limits which plugins load. `--debug` with any command shows the traceback of an error.
+"""
+RUN_EPILOG = """
+Examples:
+
+- `lab run recipes/dann_digits.toml --dry-run` checks recipe, data and networks, and runs nothing
+- `lab run recipes/dann_digits.toml --set steps=100 --set trainer.optimizer.lr=3e-4`
+- `lab run recipes/dann_digits.toml --variant DANN --set "seeds=[0,1,2]"`
+- `lab run mine.toml --plugin my_method.py`
+
+`lab show trainer NAME` lists what --set trainer.OPTION can change; `lab show recipe RECIPE` what a run gets.
+"""
 
 
 def build_app(plugins: Plugins) -> typer.Typer:
@@ -72,17 +106,15 @@ def _with(plugins: Plugins, files: list[Path]) -> Plugins:
 def _add_running(app: typer.Typer, plugins: Plugins) -> None:
     """`run`, `resume`, `evaluate`."""
 
-    @app.command()
+    @app.command(epilog=RUN_EPILOG)
     def run(
         recipe: RecipePath,
         sets: Sets = [],  # noqa: B006
         variant: Variants = [],  # noqa: B006
         run_dir: RunDir = Path("runs"),
         data_root: DataRoot = None,
-        resume: Annotated[
-            bool, typer.Option("--resume", help="Go on with an unfinished run, if any.")
-        ] = False,
-        dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, run nothing.")] = False,
+        resume: Resume = False,
+        dry_run: DryRun = False,
         plugin: PluginFiles = [],  # noqa: B006
     ) -> None:
         """Train, evaluate and log what a recipe says.
@@ -124,6 +156,7 @@ def _add_looking(app: typer.Typer, plugins: Plugins) -> None:
         what: Annotated[
             str,
             typer.Argument(
+                metavar="WHAT",
                 help="plugins, recipes, runs, or a kind of component: trainers, datasets, evaluators, "
                 "metrics, encoders, ...",
                 show_default=False,
@@ -140,8 +173,10 @@ def _add_looking(app: typer.Typer, plugins: Plugins) -> None:
 
     @app.command()
     def show(
-        kind: Annotated[str, typer.Argument(help="trainer, dataset, evaluator, ...; or recipe.")],
-        name: Annotated[str, typer.Argument(help="Its name; for a recipe, the file.")],
+        kind: Annotated[
+            str, typer.Argument(metavar="KIND", help="trainer, dataset, evaluator, ...; or recipe.")
+        ],
+        name: Annotated[str, typer.Argument(metavar="NAME", help="Its name; for a recipe, the file.")],
         sets: Sets = [],  # noqa: B006
         variant: Variants = [],  # noqa: B006
         plugin: PluginFiles = [],  # noqa: B006

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pluglab.experiment import Session
 
 
+LISTS = ("plugins", "recipes", "runs")
+
+
 def list_(what: str, plugins: Plugins, run_dir: Path, *, as_json: bool) -> None:
     if what == "plugins":
         rows = [vars(report) for report in plugins.reports]
@@ -27,7 +30,7 @@ def list_(what: str, plugins: Plugins, run_dir: Path, *, as_json: bool) -> None:
     elif what == "runs":
         rows, columns = _runs(run_dir), ["run", "status", "results"]
     else:
-        kind = _kind(what, plugins)
+        kind = _kind(what, plugins, LISTS)
         rows = [_about(entry) for entry in plugins.registry.entries(kind)]
         columns = ["name", "plugin", "summary", "paper"]
     if as_json:
@@ -35,18 +38,19 @@ def list_(what: str, plugins: Plugins, run_dir: Path, *, as_json: bool) -> None:
     elif rows:
         print_table(columns, [[row[column] for column in columns] for row in rows])
     else:
-        echo(f"no {what}")
+        where = {"recipes": " below ./recipes", "runs": f" in {run_dir}; --run-dir names another folder"}
+        echo(f"no {what}{where.get(what, '')}")
 
 
-def _kind(word: str, plugins: Plugins) -> str:
-    """'encoders' or 'encoder' to 'encoder'. Raises `UserError`."""
+def _kind(word: str, plugins: Plugins, others: Sequence[str]) -> str:
+    """'encoders' or 'encoder' to 'encoder'. Raises `UserError`; `others` are words that would do as well."""
     # The core's kinds are known even where no plugin provides any.
     kinds = {*plugins.registry.kinds(), "trainer", "dataset", "evaluator", "metric"}
     known = {**{kind: kind for kind in kinds}, **{_plural(kind): kind for kind in kinds}}
     if word not in known:
-        words = ["plugins", "recipes", "runs", *(w for w, kind in known.items() if w != kind)]
-        help = filter(None, [did_you_mean(word, words), f"known: {', '.join(sorted(set(words)))}"])
-        raise UserError(f"there is nothing called '{word}' to list", help=help)
+        words = sorted({*others, *(map(_plural, kinds) if others is LISTS else kinds)})
+        help = filter(None, [did_you_mean(word, words), f"known: {', '.join(words)}"])
+        raise UserError(f"there is no kind of component called '{word}'", help=help)
     return known[word]
 
 
@@ -81,6 +85,13 @@ def _runs(root: Path) -> list[dict[str, Any]]:
 
 
 def _run_row(folder: Path) -> dict[str, Any]:
+    try:
+        return _intact_run(folder)
+    except UserError as error:
+        return {"run": str(folder), "status": "damaged", "results": error.message}
+
+
+def _intact_run(folder: Path) -> dict[str, Any]:
     from pluglab.experiment import run_folders
 
     runs = run_folders(folder)
@@ -107,7 +118,8 @@ def show(
     if kind == "recipe":
         _show_recipe(Path(name), sets, variants, plugins, as_json=as_json)
     else:
-        _show_component(plugins.registry.find(_kind(kind, plugins), name), plugins, as_json=as_json)
+        known = _kind(kind, plugins, ("recipe",))
+        _show_component(plugins.registry.find(known, name), plugins, as_json=as_json)
 
 
 def _show_recipe(
@@ -116,7 +128,7 @@ def _show_recipe(
     from pluglab.recipe import load_recipe
 
     file = load_recipe(path, sets)
-    recipe = file.resolve_all(plugins.registry, variants or file.variants[:1])[0]
+    recipe = file.resolve_all(plugins.registry, variants)[0]
     rows = list(recipe.values())
     if as_json:
         print_json([{"key": key, "value": value, "origin": origin} for key, value, origin in rows])
@@ -215,7 +227,10 @@ def schema(out: Path | None, plugins: Plugins) -> None:
     if out is None:
         print(text)
         return
-    out.write_text(text + "\n")
+    try:
+        out.write_text(text + "\n")
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror}") from None
     echo(f"wrote {out}")
 
 

@@ -15,7 +15,7 @@ from pluglab.machine import choose
 from pluglab.plugins import Plugins, load_plugins
 from pluglab.protocols import DataContext
 from pluglab.recipe import load_recipe
-from pluglab.runfolder import read_json
+from pluglab.runfolder import RESULTS, read_json
 
 
 def session(plugins: Plugins, data_root: Path | None, files: Sequence[Path]) -> Session:
@@ -91,7 +91,8 @@ def _execute(experiment: Experiment, session: Session) -> None:
 def _report(experiment: Experiment) -> None:
     """The table of the results, and where to look further."""
     table = experiments.results_table(experiment)
-    print_table(table.columns, table.rows, title=experiment.title)
+    if len(table.columns) > 1:
+        print_table(table.columns, table.rows, title=experiment.title)
     pictures = sorted(
         path for run in experiment.runs for path in (run.path / "figures").glob("*.*") if path.is_file()
     )
@@ -99,7 +100,8 @@ def _report(experiment: Experiment) -> None:
         print("pictures:")
     for path in pictures:
         print(f"  {path}")
-    print(f"results: {experiment.folder / 'results.json'}")
+    if (experiment.folder / RESULTS).is_file():
+        print(f"results: {experiment.folder / RESULTS}")
     print(f"curves:  tensorboard --logdir {shlex.quote(str(experiment.folder))}")
 
 

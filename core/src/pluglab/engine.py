@@ -299,7 +299,8 @@ class Engine:
             read_history(self.info.folder / "metrics.jsonl"),
             self.fabric.device,
         )
-        with self.clock.spent("evaluation"):
+        place = ("evaluate", self.recipe.evaluators.index(use), "name")
+        with self.clock.spent("evaluation"), self.recipe.blamed(place):
             evaluation = evaluations.evaluate(use, self.trainer, self.data, context)
         self._check_selection(use, evaluation)
         self.notify("lab_evaluated", step=self.step, name=use.label, evaluation=evaluation)

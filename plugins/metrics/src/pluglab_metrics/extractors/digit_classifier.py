@@ -137,7 +137,7 @@ def build_network(channels: int, classes: int) -> nn.Sequential:
 
 
 def train_network(config: DigitClassifier.Config, images: Images, advance: Any) -> nn.Sequential:
-    """Cross-entropy, AdamW and one cycle of the learning rate; on a GPU where there is one, bf16 if native."""
+    """Cross-entropy, AdamW and a one-cycle rate; on a GPU where there is one, bf16 where native."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     stream = Stream(
         images, "judge", seed=config.seed, batch_size=config.batch_size, device=device, channels_last=True
@@ -147,7 +147,7 @@ def train_network(config: DigitClassifier.Config, images: Images, advance: Any) 
     with torch.random.fork_rng(devices), torch.enable_grad():
         torch.manual_seed(config.seed)
         network = build_network(images.spec.channels, images.spec.num_classes).train()
-        network = network.to(device, memory_format=torch.channels_last)
+        network = network.to(device).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters(), config.lr, weight_decay=0.01)
         cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=config.steps)
         for step in range(config.steps):
@@ -160,7 +160,7 @@ def train_network(config: DigitClassifier.Config, images: Images, advance: Any) 
             optimizer.step()
             cycle.step()
             advance(1)
-    return network.to("cpu", memory_format=torch.contiguous_format).eval()
+    return network.cpu().to(memory_format=torch.contiguous_format).eval()
 
 
 def _shift(images: Tensor, most: int) -> Tensor:

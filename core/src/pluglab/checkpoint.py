@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
-import os
 import re
-import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pluglab.errors import RunError
+from pluglab.files import write_file as write_file
 
 _NAME = re.compile(r"step_(\d+)\.([0-9a-f]{16})\.pt")
 KEEP = 2
@@ -38,39 +34,6 @@ class CheckpointFile:
             raise ValueError(f"{self.path.name} is damaged ({len(content)} bytes, wrong digest)")
         state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return state
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Put `content` at `path` all or not at all, durably. Raises `RunError` on a full disk."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise _cannot_write(path, error) from error
-    _sync_folder(path.parent)
-
-
-def _cannot_write(path: Path, error: OSError) -> RunError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        help = ["free some space, then `lab resume` goes on from the checkpoint before"]
-        return RunError(f"no space left on the disk for {path}", help=help)
-    return RunError(f"{path} cannot be written: {error.strerror}")
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):  # not every file system syncs folders
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class Checkpoints:

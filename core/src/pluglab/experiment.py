@@ -29,6 +29,7 @@ from pluglab.runfolder import (
     RunFolder,
     claim_folder,
     read_json,
+    run_folders,
     slug,
     start_facts,
     write_json,
@@ -148,16 +149,6 @@ def _run_names(recipes: Sequence[Recipe]) -> list[str]:
 
 def experiment_identity(recipes: Sequence[Recipe]) -> str:
     return "+".join(recipe.identity() for recipe in recipes)
-
-
-def run_folders(folder: Path) -> list[RunFolder]:
-    """The runs of an experiment's folder, or the one run that the folder is. Raises `UserError`."""
-    if (folder / RUN).is_file():
-        return [RunFolder(folder)]
-    if (folder / EXPERIMENT).is_file():
-        return [RunFolder(folder / name) for name in read_json(folder / EXPERIMENT)["runs"]]
-    help = ["give a folder that `lab run` made; `lab list runs` lists them"]
-    raise UserError(f"{folder} is no run folder", help=help)
 
 
 def reopen(folder: Path, session: Session) -> Experiment:

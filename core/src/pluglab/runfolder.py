@@ -15,14 +15,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
 import pluglab
-from pluglab.checkpoint import write_file
 from pluglab.errors import UserError
-from pluglab.recipe import Recipe
+from pluglab.files import write_file
+
+if TYPE_CHECKING:
+    from pluglab.recipe import Recipe
 
 RECIPE, RUN, RESULTS, EXPERIMENT = "recipe.toml", "run.json", "results.json", "experiment.json"
 
@@ -144,6 +146,16 @@ def start_facts() -> dict[str, Any]:
         "command": sys.argv,
         "versions": versions(),
     }
+
+
+def run_folders(folder: Path) -> list[RunFolder]:
+    """The runs of an experiment's folder, or the one run that the folder is. Raises `UserError`."""
+    if (folder / RUN).is_file():
+        return [RunFolder(folder)]
+    if (folder / EXPERIMENT).is_file():
+        return [RunFolder(folder / name) for name in read_json(folder / EXPERIMENT)["runs"]]
+    help = ["give a folder that `lab run` made; `lab list runs` lists them"]
+    raise UserError(f"{folder} is no run folder", help=help)
 
 
 def find_runs(root: Path) -> list[Path]:

@@ -92,7 +92,7 @@ def _run_row(folder: Path) -> dict[str, Any]:
 
 
 def _intact_run(folder: Path) -> dict[str, Any]:
-    from pluglab.experiment import run_folders
+    from pluglab.runfolder import run_folders
 
     runs = run_folders(folder)
     states = [run.read()["status"] for run in runs]

@@ -15,7 +15,7 @@ from pluglab.machine import choose
 from pluglab.plugins import Plugins, load_plugins
 from pluglab.protocols import DataContext
 from pluglab.recipe import load_recipe
-from pluglab.runfolder import RESULTS, read_json
+from pluglab.runfolder import RESULTS, read_json, run_folders
 
 
 def session(plugins: Plugins, data_root: Path | None, files: Sequence[Path]) -> Session:
@@ -65,7 +65,7 @@ def _show_plan(prepared: Sequence[experiments.Prepared]) -> None:
 
 def _recorded(folder: Path, data_root: Path | None, files: Sequence[Path], plugins: Plugins) -> Session:
     """A session with the data root and the plugin files that the run was started with, unless given anew."""
-    runs = experiments.run_folders(folder)
+    runs = run_folders(folder)
     facts = read_json(runs[0].path / "run.json")
     root = data_root or (Path(facts["data_root"]) if facts.get("data_root") else None)
     again = [*files] or [Path(name) for name in facts.get("plugin_files", [])]

@@ -18,8 +18,8 @@ Sets = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Override an option of the recipe, for example --set trainer.optimizer.lr=3e-4. Give it once an "
-        "option. With variants, it counts for those that have the option.",
+        help="Override an option of the recipe, for example --set trainer.optimizer.lr=3e-4; may be given "
+        "again. In a recipe with variants it counts for those that have the option.",
         show_default=False,
     ),
 ]
@@ -137,7 +137,9 @@ def _add_running(app: typer.Typer, plugins: Plugins) -> None:
     @app.command()
     def evaluate(
         run: RunPath,
-        step: Annotated[int | None, typer.Option(help="Which checkpoint; else the reported one.")] = None,
+        step: Annotated[
+            int | None, typer.Option(metavar="N", help="The checkpoint of step N; else the reported one.")
+        ] = None,
         data_root: DataRoot = None,
         plugin: PluginFiles = [],  # noqa: B006
         as_json: AsJson = False,
@@ -204,7 +206,9 @@ def _add_looking(app: typer.Typer, plugins: Plugins) -> None:
 
     @app.command()
     def schema(
-        out: Annotated[Path | None, typer.Option("--out", help="Write to this file, not to stdout.")] = None,
+        out: Annotated[
+            Path | None, typer.Option("--out", metavar="FILE", help="Write to this file, not to stdout.")
+        ] = None,
         plugin: PluginFiles = [],  # noqa: B006
     ) -> None:
         """Print the JSON schema of recipes, for editors: recipes begin with `#:schema ./.schema.json`."""

@@ -9,7 +9,7 @@ PROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
 
 help:
 	@echo "make demo   train source-only, DANN and target-only on digits that come along, and compare them"
-	@echo "make test   run the tests, without those that train for minutes"
+	@echo "make test   run the tests, without those that train for minutes (TESTS=tests/core: only these)"
 	@echo "make lint   check style and types"
 	@echo
 	@echo "Each sets up .venv first where needed (PYTHON=... chooses the interpreter; about 5 GB)."

@@ -402,6 +402,44 @@ def test_a_device_that_is_not_there(said: Said, monkeypatch: pytest.MonkeyPatch)
     assert found == "error: there is no 'cuda' device here\n  = set run.device to 'auto' or 'cpu'"
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "run.json cannot be read: Expecting property name"),
+        ("[]", "run.json is damaged: it holds no JSON object"),
+        ("{}", "run.json is damaged: it has no status or identity"),
+    ],
+)
+def test_a_damaged_run(
+    lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
+) -> None:
+    assert lab("run", recipe, "--set", "steps=1") == 0
+    (only_run() / "run.json").write_text(content)
+    for command in ("resume", "evaluate"):
+        capsys.readouterr()
+        assert lab(command, only_run()) == 2
+        assert errors(capsys.readouterr().err).startswith(f"error: {only_run()}/{message}")
+
+
+def test_a_changed_recipe_is_not_resumed(lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lab("run", recipe, "--set", "steps=1") == 0
+    resolved = only_run() / "recipe.toml"
+    resolved.write_text(resolved.read_text().replace("steps = 1\n", "steps = 2\n"))
+    assert lab("resume", only_run()) == 2
+    assert errors(capsys.readouterr().err) == (
+        f"error: {resolved} was changed after the run started\n"
+        "  = undo the change, or start a new run with `lab run` on the changed file"
+    )
+
+
+def test_a_run_without_a_checkpoint_is_not_evaluated(
+    lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lab("run", recipe, "--set", "steps=2", "--set", "trainer.bad_step=0") == 1
+    assert lab("evaluate", only_run()) == 2
+    assert f"error: {only_run()} has no whole checkpoint; there are: none" in capsys.readouterr().err
+
+
 # While it runs ---------------------------------------------------------------------------------------
 
 

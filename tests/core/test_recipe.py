@@ -284,6 +284,8 @@ def test_every_variant_tells_its_own_problems_and_shared_ones_once(registry: Reg
         ("variants = 3\n", "'variants' must be a table of tables", 1),
         ("[variants]\na = 3\n", "variant 'a' must be a table", 2),
         ("[variants.a.variants.b]\n", "unknown option 'variants' for the recipe", 1),
+        ("[variants.a.run]\nthreads = 1\n", "'run' is the same for all variants", 1),
+        ("[variants.a]\ntitle = 'x'\n", "'title' is the same for all variants", 2),
     ],
 )
 def test_bad_variants(registry: Registry, text: str, message: str, line: int) -> None:

@@ -131,7 +131,12 @@ class Resolver:
         if isinstance(value, Component):
             return value
         if not isinstance(table, Mapping) or not isinstance(table.get("name"), str):
-            self._report(path, f"{_words(path)} must name {_a(kind)}", help=self._known(kind))
+            way = (
+                'write name = "..."'
+                if isinstance(value, Mapping)
+                else f"write the name of {_a(kind)} in quotes"
+            )
+            self._report(path, f"{_words(path)} must name {_a(kind)}", help=[way, *self._known(kind)])
             return None
         try:
             entry = self.registry.find(kind, table["name"])

@@ -335,5 +335,6 @@ def _load(engine: Engine, run: RunFolder, step: int | None) -> None:
     if found is None:
         steps = ", ".join(str(file.step) for file in engine.checkpoints.files()) or "none"
         help = [str(item.message) for item in damaged]
-        raise UserError(f"{run.path} has no whole checkpoint of step {wanted}; there are: {steps}", help=help)
+        which = "" if wanted is None else f" of step {wanted}"
+        raise UserError(f"{run.path} has no whole checkpoint{which}; there are: {steps}", help=help)
     engine.load_state_dict(found[1])

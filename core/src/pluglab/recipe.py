@@ -19,6 +19,7 @@ from pluglab.registry import Registry
 from pluglab.toml_source import KeyPath, TomlSource
 
 COMPONENTS = ("trainer", "data")  # what a variant may replace, so that an option may fit some variants only
+SHARED = ("run", "title", "table")  # what the runs of an experiment have in common
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,7 @@ class RecipeFile:
         for source in self.layers:
             part = value_at(source.data, ("variants", variant))
             if isinstance(part, Mapping):
+                _check_variant(part, variant, source)
                 tree.overlay(part, source, ("variants", variant))
             elif part is not None:
                 span = source.locate(("variants", variant), value=True)
@@ -202,6 +204,15 @@ class RecipeFile:
                     key = ".".join(map(str, path))
                     span = source.locate(path)
                     raise RecipeError([Problem(f"no variant has an option '{key}'", span)])
+
+
+def _check_variant(table: Mapping[str, Any], variant: str, source: TomlSource) -> None:
+    """A variant has no machine, title or table of its own: the runs of an experiment share them."""
+    spans = {key: source.locate(("variants", variant, key)) for key in table if key in SHARED}
+    help = ["write it outside the variants"]
+    if spans:
+        message = "'{}' is the same for all variants"
+        raise RecipeError([Problem(message.format(key), span, help=help) for key, span in spans.items()])
 
 
 def _used(recipe: Recipe, path: KeyPath) -> bool:

@@ -58,12 +58,14 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object that we wrote. Raises `UserError` if it is missing or not JSON."""
     try:
-        value: dict[str, Any] = json.loads(path.read_text())
-        return value
+        value = json.loads(path.read_text())
     except FileNotFoundError:
         raise UserError(f"{path} is missing: this is no run folder of pluglab") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} is damaged: it holds no JSON object")
+    return value
 
 
 def write_recipe(path: Path, table: Mapping[str, Any], words: str) -> None:
@@ -102,7 +104,9 @@ class RunFolder:
     def read(self) -> dict[str, Any]:
         """`run.json`; a run whose process is gone without a word has the status 'died'."""
         state = read_json(self.path / RUN)
-        if state.get("status") == "running" and not self.is_held():
+        if "status" not in state or "identity" not in state:
+            raise UserError(f"{self.path / RUN} is damaged: it has no status or identity")
+        if state["status"] == "running" and not self.is_held():
             state["status"] = "died"
         return state
 

@@ -375,7 +375,7 @@ def test_with_variants_a_set_counts_where_it_fits_but_must_fit_one(registry: Reg
         " --> --set trainer.wieght=4:1\n"
         "  |\n"
         "1 | trainer.wieght = 4\n"
-        "  |         ^^^^^^"
+        "  |         ^^^^^^ did you mean 'weight'?"
     )
     assert "unknown option 'stesp' for the recipe" in problems(registry, VARIANTS, "stesp=4")
     assert "unknown option 'limitt'" in problems(registry, VARIANTS, "evaluate.0.limitt=4")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,21 @@ def paths_of(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[KeyPath]:
             yield from paths_of(value, (*path, key))
         else:
             yield (*path, key)
+
+
+def leaves_of(
+    value: Any, words: Callable[[KeyPath], str], path: KeyPath = ()
+) -> Iterator[tuple[str, Any, str]]:
+    """(dotted key, value, words of its path) of every value that holds no table."""
+    children: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(value, Mapping):
+        children = value.items()
+    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        children = enumerate(value)
+    else:
+        yield ".".join(map(str, path)), value, words(path)
+    for key, item in children:
+        yield from leaves_of(item, words, (*path, key))
 
 
 def read_layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[TomlSource]:

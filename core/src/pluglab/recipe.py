@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from pluglab.components import Component, Issue, Resolver, dump_options
 from pluglab.errors import Problem, RecipeError, UserError, did_you_mean
-from pluglab.layers import Tree, paths_of, read_layers, read_override, value_at
+from pluglab.layers import Tree, leaves_of, paths_of, read_layers, read_override, value_at
 from pluglab.recipe_options import Machine as Machine
 from pluglab.recipe_options import RecipeOptions
 from pluglab.registry import Registry
@@ -100,7 +100,7 @@ class Recipe:
         table = self.to_dict()
         for key in ("variants", "transforms"):  # the transforms stand with each role
             table.pop(key, None)
-        yield from _leaves(table, (), self._origin_words)
+        yield from leaves_of(table, self._origin_words)
 
     def _origin_words(self, path: KeyPath) -> str:
         if path[0] == "data" and path[2:3] == ("transforms",) and path[:3] not in self.tree.origins:
@@ -122,18 +122,6 @@ def _unqualified(value: Any) -> Any:
         return value
     table = {key: _unqualified(item) for key, item in value.items()}
     return table | ({"name": table["name"].rpartition("/")[2]} if isinstance(table.get("name"), str) else {})
-
-
-def _leaves(value: Any, path: KeyPath, words: Callable[[KeyPath], str]) -> Iterator[tuple[str, Any, str]]:
-    children: Iterable[tuple[str | int, Any]] = ()
-    if isinstance(value, Mapping):
-        children = value.items()
-    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-        children = enumerate(value)
-    else:
-        yield ".".join(map(str, path)), value, words(path)
-    for key, item in children:
-        yield from _leaves(item, (*path, key), words)
 
 
 @dataclass(frozen=True)
@@ -198,12 +186,13 @@ class RecipeFile:
         return tree
 
     def _check_overrides_used(self, recipes: Sequence[Recipe]) -> None:
-        for source in self.overrides:
-            for path in paths_of(source.data):
-                if not any(_used(recipe, path) for recipe in recipes):
-                    key = ".".join(map(str, path))
-                    span = source.locate(path)
-                    raise RecipeError([Problem(f"no variant has an option '{key}'", span)])
+        pairs = [(source, path) for source in self.overrides for path in paths_of(source.data)]
+        unused = [pair for pair in pairs if not any(_used(recipe, pair[1]) for recipe in recipes)]
+        for source, path in unused:
+            known = {name for recipe in recipes for name in _options_at(recipe, path[:-1])}
+            message = f"no variant has an option '{'.'.join(map(str, path))}'"
+            note = did_you_mean(str(path[-1]), known)
+            raise RecipeError([Problem(message, source.locate(path), note)])
 
 
 def _check_variant(table: Mapping[str, Any], variant: str, source: TomlSource) -> None:
@@ -217,18 +206,15 @@ def _check_variant(table: Mapping[str, Any], variant: str, source: TomlSource) -
 
 def _used(recipe: Recipe, path: KeyPath) -> bool:
     """Whether a component has the option at `path`; where none is replaced, that is checked anyway."""
-    if path[0] not in COMPONENTS:
-        return True
-    owner = recipe.to_dict()
-    names = tuple(int(p) if isinstance(p, str) and p.isdigit() else p for p in path)
-    parent = value_at(owner, names[:-1])
-    if isinstance(parent, Mapping) and names[-1] in parent:
-        return True
-    return (
-        path[0] == "trainer"
-        and len(path) == 2
-        and path[1] in type(recipe.options.trainer.config).model_fields
-    )
+    return path[0] not in COMPONENTS or path[-1] in _options_at(recipe, path[:-1])
+
+
+def _options_at(recipe: Recipe, path: KeyPath) -> set[str]:
+    """The options of the component at `path`; `--set` writes the numbers of list items as text."""
+    numbered = tuple(int(part) if str(part).isdigit() else part for part in path)
+    table = value_at(recipe.to_dict(), numbered)
+    unset = recipe.options.trainer.config.__class__.model_fields if path == ("trainer",) else ()
+    return {*table, *unset} if isinstance(table, Mapping) else set()
 
 
 def _resolve(resolver: Resolver, tree: Tree, title: str, variant: str, path: str) -> Recipe | None:

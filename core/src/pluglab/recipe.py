@@ -188,11 +188,14 @@ class RecipeFile:
     def _check_overrides_used(self, recipes: Sequence[Recipe]) -> None:
         pairs = [(source, path) for source in self.overrides for path in paths_of(source.data)]
         unused = [pair for pair in pairs if not any(_used(recipe, pair[1]) for recipe in recipes)]
-        for source, path in unused:
-            known = {name for recipe in recipes for name in _options_at(recipe, path[:-1])}
-            message = f"no variant has an option '{'.'.join(map(str, path))}'"
-            note = did_you_mean(str(path[-1]), known)
-            raise RecipeError([Problem(message, source.locate(path), note)])
+        if unused:
+            raise RecipeError([_unused(source, path, recipes) for source, path in unused])
+
+
+def _unused(source: TomlSource, path: KeyPath, recipes: Sequence[Recipe]) -> Problem:
+    known = {name for recipe in recipes for name in _options_at(recipe, path[:-1])}
+    message = f"no variant has an option '{'.'.join(map(str, path))}'"
+    return Problem(message, source.locate(path), did_you_mean(str(path[-1]), known))
 
 
 def _check_variant(table: Mapping[str, Any], variant: str, source: TomlSource) -> None:

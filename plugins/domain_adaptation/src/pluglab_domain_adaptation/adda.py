@@ -34,8 +34,8 @@ class ADDA(ClassifierTrainer):
         """Weight of the class loss of source images seen through the target encoder, which keeps its classes
         in place while it moves. The paper's is 0."""
         fooling_weight: float = Field(0.1, ge=0)
-        """Weight of the inverted domain loss of the target encoder; without replay or target losses it changes
-        nothing, since Adam ignores the scale of a loss. A small one lets the classes hold."""
+        """Weight of the inverted domain loss of the target encoder. A small one lets the classes hold; where
+        it is the only loss, Adam makes its scale irrelevant."""
         target_optimizer: Annotated[Component, Reference("optimizer")] = named(
             "adam", lr=2e-4, betas=(0.5, 0.999)
         )

@@ -37,7 +37,7 @@ def uninterrupted(lab: Lab, recipe: Path, tmp_path: Path) -> tuple[object, objec
     return weights(only_run(tmp_path / "whole"))
 
 
-@pytest.mark.parametrize("end", ["KILL:13", "KILL:20", "KILL:39", "TERM:23"])
+@pytest.mark.parametrize("end", ["KILL:13", "KILL:20", "KILL:39", "TERM:24"])
 def test_a_run_ended_at_any_step_goes_on_bit_for_bit(
     end: str, lab: Lab, recipe: Path, uninterrupted: tuple[object, object]
 ) -> None:
@@ -256,10 +256,12 @@ def test_hidden_labels_do_not_select(lab: Lab, recipe: Path, capsys: pytest.Capt
 def test_lab_evaluate_repeats_the_figures(lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lab("run", recipe) == 0
     results = json.loads((only_run() / "results.json").read_text())["scalars"]
+    history = (only_run() / "metrics.jsonl").read_text()
     capsys.readouterr()
     assert lab("evaluate", only_run(), "--json") == 0
     (found,) = json.loads(capsys.readouterr().out).values()
     assert found == results
+    assert (only_run() / "metrics.jsonl").read_text() == history
 
 
 def test_a_run_whose_folder_is_moved_still_resumes(

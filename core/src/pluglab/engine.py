@@ -147,6 +147,7 @@ class Engine:
         self.labels_read: set[str] = set()
         self.headline: list[str] = []
         self.signals = Signals()
+        self.observed = True
         self._mark = (0, 0.0)
         self._build()
 
@@ -243,15 +244,15 @@ class Engine:
         return min(self.total, *((self.step // period + 1) * period for period in periods))
 
     def _after_steps(self) -> None:
+        """What is due after this step; a signal ends the run only then, so that a resume misses nothing."""
         options, last = self.recipe.options, self.step == self.total
-        if self.signals.received is not None:
-            self.save()
-            self.signals.check(f"after step {self.step} of {self.total}")
         if self.step % options.log_every == 0 or last:
             self._log()
         improved = not last and self._evaluate_due()
-        if last or improved or self.step % options.checkpoint_every == 0:
+        stopping = self.signals.received is not None
+        if last or improved or stopping or self.step % options.checkpoint_every == 0:
             self.save()
+        self.signals.check(f"after step {self.step} of {self.total}")
 
     def _log(self) -> None:
         scalars = self.meter.means()
@@ -369,5 +370,5 @@ class Engine:
 
     def notify(self, hook: str, **arguments: Any) -> None:
         """Tell the plugins, from one process."""
-        if self.fabric.is_global_zero:
+        if self.observed and self.fabric.is_global_zero:
             self.plugins.notify(hook, run=self.info, **arguments)

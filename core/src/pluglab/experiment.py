@@ -323,6 +323,7 @@ def evaluate_again(experiment: Experiment, session: Session, step: int | None) -
         info = _info(run, prepared, index, len(experiment.runs))
         with run.held():
             engine = _engine(prepared, info, session)
+            engine.observed = False  # the history is that of the training
             _load(engine, run, step)
             found[run.path.name] = engine.evaluate_all(run.path / "figures" / f"evaluated_{engine.step:08d}")
     return found

@@ -223,7 +223,7 @@ def schema(out: Path | None, plugins: Plugins) -> None:
     from pluglab.recipe import RecipeOptions
     from pluglab.schema import recipe_schema
 
-    text = json.dumps(recipe_schema(plugins.registry, RecipeOptions), indent=2)
+    text = json.dumps(recipe_schema(plugins.registry, RecipeOptions))
     if out is None:
         print(text)
         return

@@ -130,6 +130,7 @@ def test_class_accuracy_of_a_conditional_model(build, data, context):
     found = build("evaluator", "generation_quality", **options).evaluate(Painter(), data, context)
     assert found.scalars["class_accuracy_500/labeller"] == 100
     # The ten classes are about equally frequent among the digits; logits of 0 and 1 leave the rest unsure.
+    assert found.headline == ("class_accuracy_500/labeller", "inception_score_500/labeller")
     assert 1 < found.scalars["inception_score_500/labeller"] < 10
     assert "as frequent" in dict(found.tables["protocol"].rows)["classes asked for"]
 

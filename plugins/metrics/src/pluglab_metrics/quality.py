@@ -76,7 +76,8 @@ class GenerationQuality:
         made = self._made(trainer, labels, context)
         scalars = {self._scalar(key): value for key, value in self._scores(real, made, labels).items()}
         protocol = Table(("setting", "value"), self._protocol(part, len(real.features), labels, context.seed))
-        return Evaluation(scalars, tables={"protocol": protocol}, headline=tuple(scalars))
+        headline = tuple(key for key in scalars if "_std_" not in key)
+        return Evaluation(scalars, tables={"protocol": protocol}, headline=headline)
 
     def _reference(self, data: RoleData) -> EvaluationData:
         if self.config.role is None and len(data) > 1:

@@ -150,7 +150,7 @@ def test_tensorboard_shows_scalars_pictures_and_tables(run: RunInfo) -> None:
     assert found.Scalars("accuracy/target_test")[0].value == 0.75
     assert {image.width for tag in ("still", "film") for image in found.Images(f"accuracy/{tag}")} == {5}
     text = found.Tensors("accuracy/classes/text_summary")[0].tensor_proto.string_val[0].decode()
-    assert text == "| class | accuracy |\n| --- | --- |\n| a\\|b | 0.1235 |\n| c | 1 |"
+    assert text == "| class | accuracy |\n| --- | --- |\n| a\\|b | 0.1235 |\n| c | 1 |\n"
     assert found.Tensors("health/text_summary")
 
 

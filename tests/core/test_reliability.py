@@ -247,7 +247,7 @@ def test_the_selected_checkpoint_is_reported_and_kept(lab: Lab, recipe: Path) ->
 
 def test_hidden_labels_do_not_select(lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     select = '[select]\nmetric = "toy_accuracy/other"\n\n[data.other]\nname = "toy_images"\n\n[run]'
-    recipe.write_text(RECIPE.replace("[run]", select))
+    recipe.write_text(RECIPE.replace("[run]", select).replace('"toy_accuracy"', '"toy_accuracy"\nevery = 10'))
     assert lab("run", recipe) == 2
     assert "reads the labels of 'other', which are hidden" in capsys.readouterr().err
     assert lab("run", recipe, "--set", "select.allow_hidden_labels=true") == 0
@@ -271,3 +271,25 @@ def test_a_run_whose_folder_is_moved_still_resumes(
     shutil.move(only_run(), "elsewhere")
     assert lab("resume", "elsewhere") == 0
     assert same(weights(Path("elsewhere")), uninterrupted)
+
+
+@pytest.mark.parametrize("metric", ["confidnce", "toy_accuracy/train"])
+def test_a_metric_that_training_never_reports_is_told_at_its_first_evaluation(
+    metric: str, lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe.write_text(RECIPE.replace("[run]", f'[select]\nmetric = "{metric}"\n\n[run]'))
+    assert lab("run", recipe) == 2
+    said = capsys.readouterr().err
+    assert f"no evaluator that runs during training reports '{metric}'" in said
+    assert "reported: confidence" in said
+    assert not (only_run() / "checkpoints").exists()  # it took 7 steps, not 40
+
+
+def test_selection_without_an_evaluation_in_training_is_refused(
+    lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = RECIPE.replace("every = 7\n", "").replace("[run]", '[select]\nmetric = "confidence"\n\n[run]')
+    recipe.write_text(text)
+    assert lab("run", recipe) == 2
+    assert "no evaluator runs during training" in capsys.readouterr().err
+    assert not Path("runs").exists()

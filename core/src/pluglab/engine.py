@@ -3,126 +3,29 @@
 from __future__ import annotations
 
 import math
-import os
-import random
-import signal
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from pluglab import evaluation as evaluations
 from pluglab.builtin.metrics_jsonl import read_history
 from pluglab.checkpoint import Checkpoints
 from pluglab.data import Stream, derived_seed
-from pluglab.errors import InterruptedRunError, RunError, UserError
+from pluglab.errors import RunError, UserError
 from pluglab.machine import LabFabric
 from pluglab.material import Material
+from pluglab.meters import Clock, Meter
 from pluglab.plugins import Plugins
 from pluglab.protocols import Evaluation, Progress
+from pluglab.randomness import random_state, restore_random_state, seed_everything
 from pluglab.recipe import EvaluatorUse, Recipe
 from pluglab.runs import RunInfo
+from pluglab.selection import Selector
+from pluglab.signals import Signals
 
 FORMAT = 1
-
-
-def seed_everything(seed: int) -> None:
-    """Seed every generator that a trainer might draw from."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - a trainer may use numpy's global generator
-    torch.manual_seed(seed)
-
-
-def random_state() -> dict[str, Any]:
-    """Every generator's state, in types that `torch.load(weights_only=True)` takes."""
-    name, keys, *rest = np.random.get_state()  # noqa: NPY002
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
-        "python": random.getstate(),
-        "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
-    }
-
-
-def restore_random_state(state: Mapping[str, Any]) -> None:
-    torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
-    version, values, gauss = state["python"]
-    random.setstate((version, tuple(values), gauss))
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
-
-
-@dataclass
-class Meter:
-    """Sums of the logged scalars, kept on the device until they are fetched."""
-
-    sums: dict[str, Tensor] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, logs: Mapping[str, Tensor]) -> None:
-        for name, value in logs.items():
-            value = value.detach().float()
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-            self.counts[name] = self.counts.get(name, 0) + 1
-
-    def means(self) -> dict[str, float]:
-        """The means so far: the one point at which the device is waited for."""
-        if not self.sums:
-            return {}
-        values = torch.stack(list(self.sums.values())).tolist()
-        return {name: value / self.counts[name] for name, value in zip(self.sums, values, strict=True)}
-
-    def reset(self) -> None:
-        self.sums.clear()
-        self.counts.clear()
-
-
-class Signals:
-    """SIGINT and SIGTERM ask the loop to save and stop; a second SIGINT ends the process at once."""
-
-    received: int | None = None
-
-    def check(self, words: str) -> None:
-        """Raise `InterruptedRunError` if a signal has come."""
-        if self.received is not None:
-            raise InterruptedRunError(self.received, f"{signal.Signals(self.received).name} {words}; saved")
-
-    @contextmanager
-    def caught(self) -> Iterator[Signals]:
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _note(self, number: int, frame: object) -> None:
-        if self.received == number == signal.SIGINT:
-            os._exit(130)
-        self.received = number
-
-
-@dataclass
-class Clock:
-    """Seconds spent on each kind of work, over all the sessions of a run."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def spent(self, on: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[on] = self.seconds.get(on, 0.0) + time.perf_counter() - start
 
 
 class Engine:
@@ -143,7 +46,7 @@ class Engine:
         self.checkpoints = Checkpoints(info.folder / "checkpoints")
         self.meter, self.clock = Meter(), Clock()
         self.step = 0
-        self.best: dict[str, Any] = {}
+        self.selector = Selector(recipe, material.hidden())
         self.labels_read: set[str] = set()
         self.headline: list[str] = []
         self.signals = Signals()
@@ -184,7 +87,7 @@ class Engine:
             "step": self.step,
             "trainer": self.trainer.state_dict(),
             "random": random_state(),
-            "best": self.best,
+            "best": self.selector.best,
             "meter": {"sums": self.meter.sums, "counts": self.meter.counts},
             "seconds": self.clock.seconds,
         }
@@ -195,7 +98,7 @@ class Engine:
             help = ["start a new run, or restore the recipe.toml of the run folder"]
             raise UserError(f"the checkpoint in {self.info.folder} is of another recipe", help=help)
         self.trainer.load_state_dict(state["trainer"])
-        self.step, self.best = state["step"], dict(state["best"])
+        self.step, self.selector.best = state["step"], dict(state["best"])
         sums = {name: value.to(self.fabric.device) for name, value in state["meter"]["sums"].items()}
         self.meter = Meter(sums, dict(state["meter"]["counts"]))
         self.clock.seconds = dict(state["seconds"])
@@ -212,7 +115,7 @@ class Engine:
         """Write a checkpoint of this step. Never one of a model that has gone wrong."""
         self._check_finite(self.meter.means())
         if self.fabric.is_global_zero:
-            path = self.checkpoints.save(self.state_dict(), self.step, keep=self.best.get("step"))
+            path = self.checkpoints.save(self.state_dict(), self.step, keep=self.selector.best.get("step"))
             self.notify("lab_checkpoint_saved", step=self.step, path=path)
         self.fabric.barrier()
 
@@ -288,7 +191,7 @@ class Engine:
         for use in due:
             folder = self.info.folder / "figures" / f"step_{self.step:08d}"
             scalars |= self._evaluate(use, folder).scalars
-        return self._select(scalars)
+        return self.selector.improves(self.step, scalars)
 
     def _evaluate(self, use: EvaluatorUse, folder: Path) -> Evaluation:
         self.labels_read.clear()
@@ -303,31 +206,9 @@ class Engine:
         place = ("evaluate", self.recipe.evaluators.index(use), "name")
         with self.clock.spent("evaluation"), self.recipe.blamed(place):
             evaluation = evaluations.evaluate(use, self.trainer, self.data, context)
-        self._check_selection(use, evaluation)
+        self.selector.hear(use, evaluation.scalars, self.labels_read)
         self.notify("lab_evaluated", step=self.step, name=use.label, evaluation=evaluation)
         return evaluation
-
-    def _check_selection(self, use: EvaluatorUse, evaluation: Evaluation) -> None:
-        """Refuse to pick a checkpoint by labels that the trainer may not know."""
-        select = self.recipe.options.select
-        leaked = self.labels_read & self.material.hidden()
-        if select is None or select.metric not in evaluation.scalars or not leaked:
-            return
-        if not select.allow_hidden_labels:
-            message = f"'{select.metric}' reads the labels of '{', '.join(sorted(leaked))}', which are hidden"
-            help = ["select by a label-free metric, or set select.allow_hidden_labels = true (an oracle)"]
-            raise self.recipe.error(("select", "metric"), message, help=help)
-
-    def _select(self, scalars: Mapping[str, float]) -> bool:
-        select = self.recipe.options.select
-        if select is None or select.metric not in scalars:
-            return False
-        value = scalars[select.metric]
-        sign = 1 if select.mode == "max" else -1
-        if not math.isfinite(value) or (self.best and sign * value <= sign * self.best["value"]):
-            return False
-        self.best = {"step": self.step, "value": value, "metric": select.metric}
-        return True
 
     def _results(self) -> dict[str, Any]:
         """Evaluate the last step, and the selected one if it is another; the reported figures are its."""
@@ -338,24 +219,14 @@ class Engine:
         return {**results, "seconds": {k: round(v, 2) for k, v in self.clock.seconds.items()}}
 
     def _selected(self, last: dict[str, Any]) -> dict[str, Any]:
-        select = self.recipe.options.select
-        assert select is not None
-        if not self._select(last["scalars"]) and not self.best:
-            known = ", ".join(sorted(last["scalars"])) or "none"
-            help = [f"reported: {known}"]
-            raise self.recipe.error(
-                ("select", "metric"), f"no evaluator reports '{select.metric}'", help=help
-            )
-        chosen = last
-        if self.best["step"] != self.total and (found := self.checkpoints.at(self.best["step"])):
+        selector, folder = self.selector, self.info.folder / "figures" / "selected"
+        selector.improves(self.total, last["scalars"])
+        chosen, best = last, selector.best.get("step", self.total)
+        if best != self.total and (found := self.checkpoints.at(best)):
             self.trainer.load_state_dict(found[1]["trainer"])
-            self.step = self.best["step"]
-            chosen = {
-                "step": self.step,
-                "scalars": self.evaluate_all(self.info.folder / "figures" / "selected"),
-            }
-        rule = {"selected_by": self.best | {"mode": select.mode, "oracle": select.allow_hidden_labels}}
-        return {**chosen, **rule, "last": last}
+            self.step = best
+            chosen = {"step": self.step, "scalars": self.evaluate_all(folder)}
+        return {**chosen, "selected_by": selector.rule(), "last": last}
 
     def evaluate_all(self, folder: Path) -> dict[str, float]:
         """Run every evaluator on the trainer as it is. Returns their scalars."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import statistics
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from pluglab.material import Library, Material
 from pluglab.plugins import Plugins
 from pluglab.protocols import DataContext, Table
 from pluglab.recipe import Machine, Recipe, RecipeFile, load_recipe
+from pluglab.results import compare, markdown
 from pluglab.runfolder import (
     EXPERIMENT,
     RECIPE,
@@ -36,6 +36,7 @@ from pluglab.runfolder import (
     write_recipe,
 )
 from pluglab.runs import RunInfo
+from pluglab.selection import check_selection
 
 
 @dataclass
@@ -101,6 +102,8 @@ def prepare(recipes: Sequence[Recipe], session: Session) -> list[Prepared]:
     Raises `UserError`; nothing has been written by then.
     """
     check_fit(recipes)
+    for recipe in recipes:
+        check_selection(recipe)
     library = Library(session.context)
     prepared = [Prepared(recipe, Material(recipe, library)) for recipe in recipes]
     built: set[str] = set()
@@ -265,9 +268,6 @@ def _protocol(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-# Results ------------------------------------------------------------------------------------------
-
-
 def write_results(experiment: Experiment) -> dict[str, Any]:
     """Collect the results of the finished runs; an experiment of several keeps them and their table."""
     found = {run.path.name: run.results() for run in experiment.runs}
@@ -279,38 +279,10 @@ def write_results(experiment: Experiment) -> dict[str, Any]:
 
 
 def results_table(experiment: Experiment) -> Table:
-    """A row a variant, a column a scalar; mean and standard deviation where there are several seeds."""
-    results = [
-        (item.recipe.variant or item.recipe.title, run.results())
-        for run, item in zip(experiment.runs, experiment.prepared, strict=True)
-    ]
-    columns = _columns(experiment, [result for _, result in results])
-    rows = []
-    for variant in dict.fromkeys(name for name, _ in results):
-        of_variant = [result for name, result in results if name == variant]
-        rows.append([variant, *(_cell(of_variant, column) for column in columns)])
-    return Table(["", *columns], rows)
-
-
-def _columns(experiment: Experiment, results: Sequence[dict[str, Any]]) -> list[str]:
-    asked = experiment.prepared[0].recipe.options.table
-    headline = [name for result in results for name in result.get("headline", [])]
-    return asked or list(dict.fromkeys(headline))
-
-
-def _cell(results: Sequence[dict[str, Any]], column: str) -> str:
-    values = [r["scalars"][column] for r in results if column in r.get("scalars", {})]
-    if not values:
-        return "-"
-    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    missing = f" ({len(values)} of {len(results)} seeds)" if len(values) < len(results) else ""
-    return f"{statistics.fmean(values):.2f}{spread}{missing}"
-
-
-def markdown(table: Table) -> str:
-    """A table as Markdown."""
-    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
-    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+    """A row a variant, a column a scalar; see `results.compare`."""
+    pairs = zip(experiment.runs, experiment.prepared, strict=True)
+    results = [(item.recipe.variant or item.recipe.title, run.results()) for run, item in pairs]
+    return compare(results, experiment.prepared[0].recipe.options.table)
 
 
 # Evaluating what is there -------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pluglab.protocols import Evaluation, Table
+from pluglab.protocols import Evaluation
+from pluglab.results import markdown
 from pluglab.runs import RunInfo
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def lab_evaluated(run: RunInfo, step: int, name: str, evaluation: Evaluation) ->
         first = figure[0] if figure.ndim == 4 else figure
         writer.add_image(f"{name}/{key}", first, step, dataformats="HWC")
     for key, table in evaluation.tables.items():
-        writer.add_text(f"{name}/{key}", as_markdown(table), step)
+        writer.add_text(f"{name}/{key}", markdown(table), step)
 
 
 def lab_health(run: RunInfo, step: int, message: str) -> None:
@@ -62,14 +63,3 @@ def lab_checkpoint_saved(run: RunInfo) -> None:
 def lab_run_finished(run: RunInfo) -> None:
     if writer := _writers.pop(run.folder, None):
         writer.close()
-
-
-def as_markdown(table: Table) -> str:
-    """The table in Markdown, which TensorBoard renders; floats have four significant digits."""
-    rows = [table.columns, ["---"] * len(table.columns), *table.rows]
-    return "\n".join("| " + " | ".join(_cell(value) for value in row) + " |" for row in rows)
-
-
-def _cell(value: str | float | int) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -10,7 +10,7 @@ import tomli_w
 from pydantic import Field
 
 from pluglab.builtin import optim
-from pluglab.components import Component, Options, Reference
+from pluglab.components import Component, Options, Reference, named
 from pluglab.errors import UserError
 from pluglab.recipe import Recipe, RecipeFile, load_recipe
 from pluglab.registry import Registrar, Registry
@@ -30,9 +30,9 @@ class Wide(Encoder):
 
 class Method:
     class Config(Options):
-        encoder: Annotated[Component, Reference("encoder")] = Field("conv")
+        encoder: Annotated[Component, Reference("encoder")] = named("conv")
         """What looks at the images."""
-        optimizer: Annotated[Component, Reference("optimizer")] = Field("adam")
+        optimizer: Annotated[Component, Reference("optimizer")] = named("adam")
         """What follows the gradient."""
         weight: float = 0.5
         """Weight of the second loss."""
@@ -44,7 +44,7 @@ class Method:
 
 class Baseline:
     class Config(Options):
-        encoder: Annotated[Component, Reference("encoder")] = Field("conv")
+        encoder: Annotated[Component, Reference("encoder")] = named("conv")
         """What looks at the images."""
         bias: bool = True
         """Use a bias."""

@@ -10,7 +10,7 @@ from jsonschema import Draft7Validator
 from pydantic import Field
 
 from pluglab.builtin import optim
-from pluglab.components import Component, Options, Reference
+from pluglab.components import Component, Options, Reference, named
 from pluglab.recipe import RecipeOptions
 from pluglab.registry import Registrar, Registry
 from pluglab.schema import recipe_schema
@@ -31,9 +31,9 @@ class Inner(Options):
 
 class Method:
     class Config(Options):
-        encoder: Annotated[Component, Reference("encoder")] = Field("conv")
+        encoder: Annotated[Component, Reference("encoder")] = named("conv")
         """What looks at the images."""
-        optimizer: Annotated[Component, Reference("optimizer")] = Field("adam")
+        optimizer: Annotated[Component, Reference("optimizer")] = named("adam")
         """What follows the gradient."""
         weight: float = Field(0.5, gt=0, lt=1)
         """Weight of the second loss, between 0 and 1."""

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pluglab.components import Component, Options, Reference
+from pluglab.components import Component, Options, Reference, named
 from pluglab.data import Images
 from pluglab.errors import UserError
 from pluglab.protocols import Batch, Classifies, DataContext, Evaluation, Progress, Role, Samples
@@ -28,9 +28,9 @@ class ToyTrainer(TrainerBase):
         """Channels of the network."""
         noise: float = 0.1
         """Deviation of the noise that is added to the images, from torch's global generator."""
-        optimizer: Annotated[Component, Reference("optimizer")] = Field("adam")
+        optimizer: Annotated[Component, Reference("optimizer")] = named("adam")
         """The optimizer."""
-        schedule: Annotated[Component, Reference("schedule")] = Field("one_cycle")
+        schedule: Annotated[Component, Reference("schedule")] = named("one_cycle")
         """Learning-rate schedule."""
         bad_step: int | None = None
         """The loss is NaN at this step."""

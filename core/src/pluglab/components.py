@@ -2,7 +2,7 @@
 
 A plugin declares what its component can be told with an `Options` subclass called `Config`. An option that
 is itself a component is annotated `Annotated[Component, Reference("encoder")]`; a recipe then gives a name
-or a table with a `name`. A default is written as the name.
+or a table with a `name`. A default is written `named("lenet")`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, core_schema
 
@@ -34,6 +34,14 @@ class Reference:
     """Marks an option as a component of this kind."""
 
     kind: str
+
+
+def named(name: str | list[str], **options: Any) -> Any:
+    """The default of an option that is a component, or a list of them: names, and options of the one.
+
+    A plain string would do at run time; this also satisfies a type checker.
+    """
+    return Field({"name": name, **options} if options else name)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pluglab.components import Component, Options, Reference
+from pluglab.components import Component, Options, Reference, named
 from pluglab.data import Images, derived_seed
 from pluglab.protocols import Batch, DataContext, ImageSpec, Progress, Role
 from pluglab.training import TrainerBase
@@ -46,7 +46,7 @@ class Perceptron(TrainerBase):
     class Config(Options):
         hidden: int = Field(64, ge=1)
         """Hidden units."""
-        optimizer: Annotated[Component, Reference("optimizer")] = Field("adam")
+        optimizer: Annotated[Component, Reference("optimizer")] = named("adam")
         """Any registered optimizer."""
 
     roles = (Role("train", labels="required"),)

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pluglab.components import Component, Reference
+from pluglab.components import Component, Reference, named
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
 from pluglab.training import scale_lr
 from pluglab_domain_adaptation.base import ClassifierTrainer, labelled, parameters_of
@@ -20,7 +20,7 @@ from pluglab_domain_adaptation.losses import (
     domain_loss,
     inverted_domain_loss,
 )
-from pluglab_domain_adaptation.options import AdaptiveOptions, named
+from pluglab_domain_adaptation.options import AdaptiveOptions
 
 
 class ADDA(ClassifierTrainer):

@@ -9,12 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pluglab.components import Component, Reference
+from pluglab.components import Component, Reference, named
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
 from pluglab_domain_adaptation.base import ClassifierTrainer, labelled, parameters_of
 from pluglab_domain_adaptation.losses import accuracy, domain_accuracy, domain_labels, domain_loss
 from pluglab_domain_adaptation.networks import reverse
-from pluglab_domain_adaptation.options import AdaptiveOptions, named
+from pluglab_domain_adaptation.options import AdaptiveOptions
 
 
 class DANN(ClassifierTrainer):

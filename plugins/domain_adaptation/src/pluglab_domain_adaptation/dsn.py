@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pluglab.components import Component, Reference
+from pluglab.components import Component, Reference, named
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
 from pluglab_domain_adaptation.base import ClassifierTrainer, labelled, parameters_of
 from pluglab_domain_adaptation.losses import (
@@ -21,7 +21,7 @@ from pluglab_domain_adaptation.losses import (
     si_mse,
 )
 from pluglab_domain_adaptation.networks import reverse
-from pluglab_domain_adaptation.options import AdaptiveOptions, named
+from pluglab_domain_adaptation.options import AdaptiveOptions
 
 
 class DSN(ClassifierTrainer):

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from pluglab.components import Component, Options, Reference
+from pluglab.components import Component, Options, Reference, named
 from pluglab_domain_adaptation.networks import Statistics
-
-
-def named(name: str, **options: Any) -> Any:
-    """The default of an option that is a component: its name, and options of its own."""
-    return Field({"name": name, **options} if options else name)
 
 
 class ClassifierOptions(Options):

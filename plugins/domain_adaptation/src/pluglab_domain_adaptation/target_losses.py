@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pluglab.components import Component, Options, Reference
-from pluglab_domain_adaptation.options import named
+from pluglab.components import Component, Options, Reference, named
 
 
 class Unlabelled(NamedTuple):

@@ -11,11 +11,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pluglab.components import Component, Options, Reference
+from pluglab.components import Component, Options, Reference, named
 from pluglab.data import derived_seed, to_uint8
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext, Evaluation, EvaluationContext, EvaluationData, Samples, Table
-from pluglab_metrics.extractors.base import FeatureExtractor, Features, extract, named
+from pluglab_metrics.extractors.base import FeatureExtractor, Features, extract
 from pluglab_metrics.roles import RoleData, batches_at, choose, pick
 from pluglab_metrics.sampling import classes_of, noise, sampled
 

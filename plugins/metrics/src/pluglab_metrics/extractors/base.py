@@ -6,15 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from torch import Tensor
 
 from pluglab.protocols import DataContext
-
-
-def named(default: str | list[str]) -> Any:
-    """The default of an option that is a component, or a list of them: the names."""
-    return Field(default)
 
 
 class Features(NamedTuple):

@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from pluglab.components import Component, Options, Reference, dump_options
+from pluglab.components import Component, Options, Reference, dump_options, named
 from pluglab.data import Images, Stream, to_float
 from pluglab.errors import UserError
 from pluglab.machine import native_bf16
 from pluglab.protocols import DataContext
-from pluglab_metrics.extractors.base import Features, named
+from pluglab_metrics.extractors.base import Features
 
 VERSION = 1  # of the network and its training; another number makes cached classifiers stale
 

@@ -63,7 +63,7 @@ def in_engine(
     plugins.notify("lab_run_finished", run=info, status="finished", results={})
     logs = [event for event in read_history(folder / "metrics.jsonl") if event["type"] == "step"]
     times = [log["time"] for log in logs]
-    losses = [[log["scalars"]["class"], log["scalars"]["domain"]] for log in logs]
+    losses = [[log["scalars"]["loss/class"], log["scalars"]["loss/domain"]] for log in logs]
     return Outcome(_periods(times, options.log_every), losses)
 
 

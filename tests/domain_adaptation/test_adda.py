@@ -60,4 +60,4 @@ def test_the_target_encoder_descends_the_inverted_domain_loss(build):
     options = {"discriminator_optimizer": still, "target_optimizer": {"name": "adam", "lr": 1e-3}}
     trainer = build("adda", pretraining=0.01, encoder="dsn_paper", **options)
     figures = [trainer.step(batch_at(0), Progress(step, 100)) for step in range(1, 40)]
-    assert figures[-1]["fooling"] < 0.7 * figures[0]["fooling"]
+    assert figures[-1]["loss/fooling"] < 0.7 * figures[0]["loss/fooling"]

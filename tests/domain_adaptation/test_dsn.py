@@ -74,7 +74,7 @@ def test_reconstructions_come_in_three_kinds_with_the_mean_of_their_input(build)
 
 def test_dsn_learns_to_redraw_an_image(build):
     trainer = build("dsn", alpha=1.0, beta=0.0, gamma=0.0, encoder="dsn_paper", schedule="constant")
-    first = train(trainer, 0, 1, total=1)["reconstruction"]
+    first = train(trainer, 0, 1, total=1)["loss/reconstruction"]
     for step in range(40):
         figures = trainer.step(batch_at(0), Progress(step, 40))
-    assert figures["reconstruction"] < 0.9 * first
+    assert figures["loss/reconstruction"] < 0.9 * first

@@ -97,7 +97,7 @@ def test_every_adaptive_method_takes_several_and_logs_each(build, method):
     losses = [{"name": name, "weight": 0.2, "ramp": "constant"} for name in NAMES]
     trainer = build(method, target_losses=losses)
     figures = train(trainer, 0, 4, total=4)
-    assert set(NAMES) <= set(figures)
+    assert {f"loss/{name}" for name in NAMES} <= set(figures)
     images, z = torch.zeros(4, 3, 16, 16), torch.zeros(4, 10)
     total, _ = trainer.target_loss(images, z, 0.0)
     bare = sum(loss(Unlabelled(images, z, lambda x: z)) for _, loss in trainer.target_losses)

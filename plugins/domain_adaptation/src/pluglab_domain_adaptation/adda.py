@@ -85,7 +85,7 @@ class ADDA(ClassifierTrainer):
         logits = self.classifier(self.features(images, "source"), "source")
         loss = self.class_loss(logits, labels)
         self.descend(loss, p)
-        return {"class": loss.detach(), "accuracy": accuracy(logits, labels)}
+        return {"loss/class": loss.detach(), "training/accuracy": accuracy(logits, labels)}
 
     def adapt(self, batch: Mapping[str, Batch], p: float) -> Mapping[str, Tensor]:
         """Discriminator, then target encoder; the weights of the source encoder and classifier stay."""
@@ -108,9 +108,9 @@ class ADDA(ClassifierTrainer):
         target_loss, target_figures = self.target_loss(target, target_logits, p)
         self.update(self.target_optimizer, c.fooling_weight * fooling + c.replay * class_loss + target_loss)
         return {
-            "domain": domain.detach(),
-            "fooling": fooling.detach(),
-            "domain_accuracy": domain_accuracy(domains, is_target),
+            "loss/domain": domain.detach(),
+            "loss/fooling": fooling.detach(),
+            "training/domain_accuracy": domain_accuracy(domains, is_target),
             **target_figures,
         }
 

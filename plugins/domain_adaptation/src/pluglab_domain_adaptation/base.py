@@ -50,7 +50,7 @@ class ClassifierTrainer(TrainerBase):
         target = Unlabelled(images, logits, lambda x: self.predict(x, "target"))
         values = [(name, loss, loss(target)) for name, loss in self.target_losses]
         total = sum((loss.weight * loss.ramp(p) * v for _, loss, v in values), start=logits.new_zeros(()))
-        return total, {name: value.detach() for name, _, value in values}
+        return total, {f"loss/{name}": value.detach() for name, _, value in values}
 
     def descend(self, loss: Tensor, p: float) -> None:
         """One step of the optimizer at the rate of training progress `p`."""

@@ -28,7 +28,7 @@ class Supervised(ClassifierTrainer):
         logits = self.predict(images, self.role)
         loss = self.class_loss(logits, labels)
         self.descend(loss, progress.fraction)
-        return {"class": loss.detach(), "accuracy": accuracy(logits, labels)}
+        return {"loss/class": loss.detach(), "training/accuracy": accuracy(logits, labels)}
 
 
 class SourceOnly(Supervised):

@@ -51,9 +51,9 @@ class DANN(ClassifierTrainer):
         target_loss, target_figures = self.target_loss(target, target_logits, p)
         self.descend(class_loss + self.config.domain_weight * adversarial + target_loss, p)
         return {
-            "class": class_loss.detach(),
-            "domain": adversarial.detach(),
-            "accuracy": accuracy(logits, labels),
-            "domain_accuracy": domain_accuracy(domains, is_target),
+            "loss/class": class_loss.detach(),
+            "loss/domain": adversarial.detach(),
+            "training/accuracy": accuracy(logits, labels),
+            "training/domain_accuracy": domain_accuracy(domains, is_target),
             **target_figures,
         }

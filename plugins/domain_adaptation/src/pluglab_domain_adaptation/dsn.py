@@ -79,12 +79,12 @@ class DSN(ClassifierTrainer):
         target_loss, target_figures = self.target_loss(target, target_logits, p)
         self.descend(class_loss + separation + target_loss, p)
         return {
-            "class": class_loss.detach(),
-            "reconstruction": reconstruction.detach(),
-            "difference": difference.detach(),
-            "similarity": similarity.detach(),
-            "accuracy": accuracy(logits, labels),
-            "domain_accuracy": domain_accuracy(domains, is_target),
+            "loss/class": class_loss.detach(),
+            "loss/reconstruction": reconstruction.detach(),
+            "loss/difference": difference.detach(),
+            "loss/similarity": similarity.detach(),
+            "training/accuracy": accuracy(logits, labels),
+            "training/domain_accuracy": domain_accuracy(domains, is_target),
             **target_figures,
         }
 

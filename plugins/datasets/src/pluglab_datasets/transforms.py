@@ -95,20 +95,28 @@ class RandomAffine:
         return torch.stack(rows, dim=1).view(-1, 2, 3).to(images.dtype)
 
 
-class RandomInvert:
-    """x -> -x for a random part of the images: light on dark becomes dark on light."""
+class _OfSome:
+    """A change of a random part of the images."""
 
     random = True
 
     class Config(Options):
         probability: float = Field(0.5, ge=0, le=1)
-        """Share of the images that are inverted."""
+        """Share of the images that are changed."""
 
     def __init__(self, config: Config) -> None:
         self.probability = config.probability
 
+    def _chosen(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Boolean N x 1 x 1 x 1."""
+        return _uniform(images, 0, 1, generator) < self.probability
+
+
+class RandomInvert(_OfSome):
+    """x -> -x for a random part of the images: light on dark becomes dark on light."""
+
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        inverted = _uniform(images, 0, 1, generator) < self.probability
+        inverted = self._chosen(images, generator)
         return images * torch.where(inverted, -1.0, 1.0).to(images.dtype)
 
 
@@ -137,20 +145,11 @@ class RandomGain:
         return torch.addcmul(brightness, images, gain)
 
 
-class RandomFlip:
+class RandomFlip(_OfSome):
     """A random part of the images mirrored left to right. Not for digits, whose meaning it changes."""
 
-    random = True
-
-    class Config(Options):
-        probability: float = Field(0.5, ge=0, le=1)
-        """Share of the images that are mirrored."""
-
-    def __init__(self, config: Config) -> None:
-        self.probability = config.probability
-
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        mirrored = _uniform(images, 0, 1, generator) < self.probability
+        mirrored = self._chosen(images, generator)
         return torch.where(mirrored, images.flip(3), images)
 
 

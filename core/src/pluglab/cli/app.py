@@ -94,6 +94,7 @@ def build_app(plugins: Plugins) -> typer.Typer:
     )
     _add_running(app, plugins)
     _add_looking(app, plugins)
+    _add_checking(app, plugins)
     plugins.add_commands(app)
     return app
 
@@ -151,7 +152,7 @@ def _add_running(app: typer.Typer, plugins: Plugins) -> None:
 
 
 def _add_looking(app: typer.Typer, plugins: Plugins) -> None:
-    """`list`, `show`, `describe`, `schema`, `doctor`."""
+    """`list`, `show`."""
 
     @app.command("list")
     def list_(
@@ -188,6 +189,10 @@ def _add_looking(app: typer.Typer, plugins: Plugins) -> None:
         from pluglab.cli import looking
 
         looking.show(kind, name, sets, variant, _with(plugins, plugin), as_json=as_json)
+
+
+def _add_checking(app: typer.Typer, plugins: Plugins) -> None:
+    """`describe`, `schema`, `doctor`."""
 
     @app.command()
     def describe(

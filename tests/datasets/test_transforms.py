@@ -9,7 +9,7 @@ from torch import Tensor
 
 Build = Callable[..., Any]
 RANDOM = ["random_affine", "random_invert", "random_gain", "random_flip"]
-FIXED = ["standardize", "to_grey"]
+FIXED = ["standardize", "to_grey", "zoom"]
 
 
 def images(n: int = 64, channels: int = 3, height: int = 12, width: int = 16) -> Tensor:
@@ -98,6 +98,18 @@ def test_random_affine_is_a_rotation_a_scale_and_a_shift_within_its_bounds(build
         assert away.max() > 0.95 * bound
         assert away.min() < -0.95 * bound
         assert abs(away.std() / (bound / 3**0.5) - 1) < 0.1  # the deviation of a uniform draw
+
+
+@pytest.mark.parametrize("factor", [1.4, 0.8])
+def test_zoom_enlarges_about_the_centre(build: Build, factor: float) -> None:
+    seen = build("transform", "zoom", factor=factor)(coordinates(2, 48, 64), seeded(0))
+    expected = torch.tensor([[1 / factor, 0, 0], [0, 1 / factor, 0]]).expand(2, 2, 3)
+    torch.testing.assert_close(fitted(seen, 48, 64), expected, atol=1e-4, rtol=0)
+
+
+def test_zoom_by_one_changes_nothing(build: Build) -> None:
+    x = images()
+    assert torch.equal(build("transform", "zoom")(x, seeded(0)), x)
 
 
 def test_random_affine_with_nothing_to_do_changes_nothing(build: Build) -> None:

@@ -11,10 +11,11 @@ from pluglab.errors import UserError
 from pluglab.protocols import Classifies, Embeds, HasNetworks, Progress
 from pluglab.training import modules_of, set_mode
 from pluglab_domain_adaptation.losses import domain_labels, domain_loss
+from pluglab_domain_adaptation.networks import DomainBatchNorm
 
 from .conftest import batch_at, spec_of, train
 
-METHODS = ["source_only", "target_only", "dann", "dsn", "adda"]
+METHODS = ["source_only", "target_only", "adabn", "dann", "dsn", "adda"]
 ADAPTIVE = ["dann", "dsn", "adda"]
 ENCODERS = ["dann_i", "dann_ii", "dann_iii", "modern", "lenet", "dsn_paper"]
 
@@ -97,6 +98,18 @@ def test_per_domain_statistics_are_used_in_prediction_and_joint_ones_are_not(bui
             trainer.predict(images, "source"), trainer.predict(images, "target")
         )
     assert differs == {"joint": False, "per_domain": True}
+
+
+def test_adabn_learns_as_source_only_and_knows_the_targets_statistics(build):
+    """The same weights as without a target, and in the first batch norm the mean of its inputs there."""
+    plain, adapted = build("source_only"), build("adabn", estimation=1.0)
+    train(plain, 0, 1, total=1), train(adapted, 0, 1, total=1)
+    assert all(map(torch.equal, weights(plain).values(), weights(adapted).values()))
+    norm = next(m for m in adapted.features.modules() if isinstance(m, DomainBatchNorm))
+    first = next(m for m in adapted.features.modules() if isinstance(m, torch.nn.Conv2d))
+    for side, role in ((norm.source, "source"), (norm.target, "target")):
+        seen = 0.1 * first(batch_at(0)[role].images).mean((0, 2, 3))
+        torch.testing.assert_close(side.running_mean, seen, atol=2e-3, rtol=1e-2)
 
 
 def test_the_features_climb_the_domain_loss_that_the_discriminator_descends(build):

@@ -15,6 +15,7 @@ DATASETS = [
 ]
 TRANSFORMS = [
     ("standardize", "Standardize", "each image by its own mean and deviation"),
+    ("zoom", "Zoom", "the middle of the image enlarged"),
     ("random_affine", "RandomAffine", "random rotation, scale and shift"),
     ("random_invert", "RandomInvert", "random inversion of the contrast"),
     ("random_gain", "RandomGain", "random gain and brightness"),

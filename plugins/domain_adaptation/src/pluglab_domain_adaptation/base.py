@@ -23,12 +23,13 @@ class ClassifierTrainer(TrainerBase):
     features: nn.Module
     classifier: nn.Module
     optimizer: torch.optim.Optimizer
+    statistics: Statistics = "joint"
 
     def __init__(self, config: Any, data: Mapping[str, ImageSpec]) -> None:
         self.config, self.spec = config, one_spec(data)
         self.encoder: Encoder = config.encoder.build(self.spec)
         self.schedule = config.schedule.build()
-        self.statistics: Statistics = getattr(config, "batch_norm", "joint")
+        self.statistics = getattr(config, "batch_norm", self.statistics)
         chosen = getattr(config, "target_losses", [])
         self.target_losses = [(component.name, component.build()) for component in chosen]
         self.features = self.domain_network(self.encoder.features())

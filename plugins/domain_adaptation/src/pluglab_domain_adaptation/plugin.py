@@ -18,6 +18,8 @@ def _trainers(registry: Registrar) -> None:
     add = registry.add
     add("trainer", "source_only", f"{_HERE}.baselines:SourceOnly", summary="supervised on the source alone")
     add("trainer", "target_only", f"{_HERE}.baselines:TargetOnly", summary="supervised on the target")
+    adabn = "source only, with the batch-norm statistics of the target"
+    add("trainer", "adabn", f"{_HERE}.adabn:AdaBN", summary=adabn, paper="arXiv:1603.04779")
     dann = "domain-adversarial training by gradient reversal"
     add("trainer", "dann", f"{_HERE}.dann:DANN", summary=dann, paper="arXiv:1505.07818")
     dsn = "shared and private features, and a decoder"

@@ -1,0 +1,42 @@
+"""AdaBN: adaptive batch normalisation (Li et al. 2016, arXiv:1603.04779)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pluglab.protocols import Batch, ImageSpec, Progress, Role
+from pluglab_domain_adaptation.base import ClassifierTrainer, labelled, parameters_of
+from pluglab_domain_adaptation.losses import accuracy
+from pluglab_domain_adaptation.options import ClassifierOptions
+
+
+class AdaBN(ClassifierTrainer):
+    """Supervised on the source; for the target every batch norm takes the target's own mean and variance.
+
+    No weight is trained on the target. An encoder without batch norm is left as it is.
+    """
+
+    class Config(ClassifierOptions):
+        estimation: float = Field(0.1, gt=0, le=1)
+        """Share of training, at its end, that target images are seen in to estimate their statistics."""
+
+    roles = (Role("source", labels="required"), Role("target", labels="hidden"))
+    statistics = "per_domain"
+
+    def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
+        super().__init__(config, data)
+        self.optimizer = config.optimizer.build(parameters_of(self.features, self.classifier))
+
+    def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
+        images, labels = labelled(batch["source"])
+        logits = self.predict(images, "source")
+        loss = self.class_loss(logits, labels)
+        self.descend(loss, progress.fraction)
+        if progress.fraction >= 1 - self.config.estimation:
+            with torch.no_grad():  # in training mode, a batch norm takes note of what it sees
+                self.predict(batch["target"].images, "target")
+        return {"loss/class": loss.detach(), "training/accuracy": accuracy(logits, labels)}

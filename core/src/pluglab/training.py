@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from lightning_fabric import Fabric
 from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
-from pluglab.components import Options
+from pluglab.components import Options, takes
+from pluglab.ema import EMA
 from pluglab.protocols import Batch, Progress, Role
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class TrainerBase:
@@ -33,6 +32,8 @@ class TrainerBase:
             setattr(self, name, fabric.setup_module(module))
         for name, optimizer in _attributes(self, torch.optim.Optimizer).items():
             setattr(self, name, fabric.setup_optimizers(optimizer))
+        for average in _attributes(self, EMA).values():
+            average.setup(fabric)
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
         raise TypeError(f"{type(self).__name__} must define step(batch, progress)")
@@ -98,14 +99,6 @@ class SGDOptions(_OptimizerOptions):
     """Use Nesterov momentum."""
 
 
-def _takes(config: type[BaseModel]) -> Callable[[F], F]:
-    def mark(factory: F) -> F:
-        factory.__dict__["Config"] = config
-        return factory
-
-    return mark
-
-
 def _optimizer(config: BaseModel, parameters: Iterable[nn.Parameter], kind: Callable[..., Any]) -> Any:
     optimizer = kind(parameters, **config.model_dump())
     for group in optimizer.param_groups:
@@ -113,19 +106,19 @@ def _optimizer(config: BaseModel, parameters: Iterable[nn.Parameter], kind: Call
     return optimizer
 
 
-@_takes(AdamOptions)
+@takes(AdamOptions)
 def adam(config: AdamOptions, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """Adam (Kingma and Ba 2015)."""
     return _optimizer(config, parameters, torch.optim.Adam)
 
 
-@_takes(AdamWOptions)
+@takes(AdamWOptions)
 def adamw(config: AdamWOptions, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
     return _optimizer(config, parameters, torch.optim.AdamW)
 
 
-@_takes(SGDOptions)
+@takes(SGDOptions)
 def sgd(config: SGDOptions, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """Stochastic gradient descent with momentum."""
     return _optimizer(config, parameters, torch.optim.SGD)

@@ -11,7 +11,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
@@ -21,6 +21,8 @@ from pluglab.complaints import Issue as Issue
 from pluglab.complaints import Path, complaints, misread, unknown_option
 from pluglab.errors import UserError, did_you_mean
 from pluglab.registry import Entry, Registry
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Options(BaseModel):
@@ -103,12 +105,33 @@ def config_class(target: Any) -> type[BaseModel]:
     return typing.cast(type[BaseModel], getattr(target, "Config", Options))
 
 
+def takes(config: type[BaseModel]) -> Callable[[F], F]:
+    """Marks a function as a component with these options, which become its first argument."""
+
+    def mark(function: F) -> F:
+        function.__dict__["Config"] = config
+        return function
+
+    return mark
+
+
 def reference_of(info: FieldInfo) -> tuple[Reference, bool] | None:
     """The `Reference` in an option's annotation, and whether the option is a list of components."""
     for item in info.metadata:
         if isinstance(item, Reference):
             return item, False
     return _reference_in(info.annotation, many=False)
+
+
+def nested_of(info: FieldInfo) -> type[BaseModel] | None:
+    """The model of an option that is a table of options, if any of those is a component; else None.
+
+    The default of such an option is a plain mapping, as a recipe would hold it.
+    """
+    model = info.annotation
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return None
+    return model if any(map(reference_of, model.model_fields.values())) else None
 
 
 def _reference_in(annotation: Any, many: bool) -> tuple[Reference, bool] | None:
@@ -163,7 +186,7 @@ class Resolver:
         """`table` validated as `model`, its component references resolved first."""
         before = len(self.issues)
         known = self._known_only(model, table, path, owner, manual)
-        values = {**known, **self._references(model, known, path)}
+        values = {**known, **self._references(model, known, path, owner, manual)}
         config, found = _validated(model, values, owner)
         told = [issue.path for issue in self.issues[before:]]
         for issue in found:
@@ -188,12 +211,17 @@ class Resolver:
         misplaced = f"'{key}' is an option of the recipe: write it above the first [table]"
         return (*([misplaced] if key in self.top and path else []), *_manual(manual))
 
-    def _references(self, model: type[BaseModel], table: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    def _references(
+        self, model: type[BaseModel], table: Mapping[str, Any], path: Path, owner: str, manual: str
+    ) -> dict[str, Any]:
+        """The options that are components, and the tables of options that hold some."""
         resolved: dict[str, Any] = {}
         for name, info in model.model_fields.items():
-            reference = reference_of(info)
+            reference, nested = reference_of(info), nested_of(info)
             default = info.get_default(call_default_factory=True)
             value = _named_as(default, table[name]) if name in table else default
+            if nested is not None and isinstance(value, Mapping):
+                resolved[name] = self.options(nested, value, (*path, name), owner, manual)
             if reference is None or value is None or value is PydanticUndefined:
                 continue
             resolved[name] = self._reference(*reference, value, (*path, name))

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from pluglab.components import config_class, reference_of
+from pluglab.components import config_class, nested_of, reference_of
 from pluglab.errors import UserError
 from pluglab.registry import Entry, Registry
 
@@ -80,11 +80,13 @@ class _Writer:
         return schema if self.layer or not required else {**schema, "required": required}
 
     def _option(self, info: FieldInfo, plain: Schema) -> Schema:
-        reference = reference_of(info)
+        reference, nested = reference_of(info), nested_of(info)
+        notes = _only(plain, "description", "default")
+        if nested is not None:
+            return notes | self.options(nested, {})
         if reference is None:
             return plain
         kind, many = reference[0].kind, reference[1]
-        notes = _only(plain, "description", "default")
         return notes | (self.components(kind, {}) if many else self.component(kind, {}))
 
     def components(self, kind: str, extra: Schema) -> Schema:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from pluglab.plugins import Plugins
 from pluglab.registry import Entry
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
     from pluglab.experiment import Session
@@ -143,10 +144,7 @@ def _show_recipe(
 def _show_component(entry: Entry, plugins: Plugins, *, as_json: bool) -> None:
     from pluglab.components import config_class
 
-    options = [
-        {"option": name, **_option(info, plugins)}
-        for name, info in config_class(entry.load()).model_fields.items()
-    ]
+    options = list(_options(config_class(entry.load()), plugins))
     facts = {"kind": entry.kind, **_about(entry), "documentation": entry.documentation()}
     if as_json:
         print_json({**facts, "options": options})
@@ -158,6 +156,16 @@ def _show_component(entry: Entry, plugins: Plugins, *, as_json: bool) -> None:
         print_table(columns, [[option[column] for column in columns] for option in options])
     else:
         print("It has no options.")
+
+
+def _options(model: type[BaseModel], plugins: Plugins, table: str = "") -> Iterator[dict[str, Any]]:
+    """One row an option; those of a table of options follow it, with dotted names."""
+    from pluglab.components import nested_of
+
+    for name, info in model.model_fields.items():
+        yield {"option": table + name, **_option(info, plugins)}
+        if nested := nested_of(info):
+            yield from _options(nested, plugins, f"{table}{name}.")
 
 
 def _option(info: FieldInfo, plugins: Plugins) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Adversarial generators: DCGAN, SN-GAN, SAGAN, StyleGAN2-lite, ACGAN."""

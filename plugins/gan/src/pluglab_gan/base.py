@@ -1,0 +1,202 @@
+"""What every method here shares: two networks with an optimizer each, an average to sample from, health."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from lightning_fabric.wrappers import _FabricModule
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pluglab.ema import EMA
+from pluglab.errors import UserError
+from pluglab.protocols import ImageSpec, Progress
+from pluglab.training import TrainerBase, scale_lr
+from pluglab_gan import penalties
+from pluglab_gan.augment import diff_augment
+from pluglab_gan.losses import AdversarialLoss
+from pluglab_gan.options import GANOptions
+from pluglab_gan.spectral import settle
+
+CHUNK = 128  # images a forward pass when sampling, so that memory is bounded
+
+
+class GANTrainer(TrainerBase):
+    """A generator G and a discriminator D. Can sample, list its networks, and say when it goes wrong.
+
+    A method gives `make_networks` and `step`. D's forward takes images N x C x H x W and returns scores N.
+    """
+
+    config: Any
+    generator: nn.Module
+    discriminator: nn.Module
+    num_classes = 0
+
+    def __init__(self, config: GANOptions, data: Mapping[str, ImageSpec]) -> None:
+        self.config, self.spec = config, data["train"]
+        self.loss: AdversarialLoss = config.loss.build()
+        self.schedule = config.schedule.build()
+        self.generator, self.discriminator = self.make_networks()
+        self.generator_optimizer = config.generator_optimizer.build(self.generator.parameters())
+        self.discriminator_optimizer = config.discriminator_optimizer.build(self.discriminator.parameters())
+        self.ema = EMA(self.generator, config)
+        self.mixes_batch = any(isinstance(part, _BatchNorm) for part in self.discriminator.modules())
+        self.fraction = 0.0
+
+    def make_networks(self) -> tuple[nn.Module, nn.Module]:
+        """G and D for `self.spec`. Raises `UserError` for images that they cannot be made for."""
+        raise TypeError(f"{type(self).__name__} must define make_networks()")
+
+    # A step, in parts -----------------------------------------------------------------------------
+
+    def start(self, progress: Progress) -> None:
+        """Set the learning rates, and what else follows from the progress."""
+        self.fraction = progress.fraction
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            scale_lr(optimizer, self.schedule(progress.fraction))
+
+    def shares(self, batch: Tensor) -> Sequence[Tensor]:
+        """The batch in one part for each step of D. Raises `UserError` for a batch that is too small."""
+        count = self.config.discriminator_steps
+        if len(batch) < count:
+            raise UserError(
+                f"a batch of {len(batch)} cannot be shared by {count} steps of the discriminator",
+                help=["raise batch_size, or lower discriminator_steps"],
+            )
+        return batch.tensor_split(count)
+
+    def real(self, images: Tensor, progress: Progress) -> Tensor:
+        """Real images as the options want them, and with a gradient in steps with an R1 penalty."""
+        images = images.tanh() if self.config.tanh_real else images
+        return images.detach().requires_grad_(bool(self.config.r1) and self.penalised(progress))
+
+    def view(self, images: Tensor) -> Tensor:
+        """What D gets to see of images: with instance noise, and augmented."""
+        c = self.config
+        if sigma := c.instance_noise * max(0.0, 1 - self.fraction / c.instance_noise_until):
+            images = images + sigma * torch.randn_like(images)
+        return diff_augment(images, c.diff_augment)
+
+    def judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """D's outputs for real and for generated images, in one forward pass; in one each where batch norm
+        would tell D from the rest of the batch what an image is."""
+        real, fake = self.view(real), self.view(fake)
+        if self.mixes_batch:
+            return self.discriminator(real), self.discriminator(fake)
+        both = self.discriminator(torch.cat([real, fake]))
+        return both[: len(real)], both[len(real) :]
+
+    def penalised(self, progress: Progress) -> bool:
+        """Whether D's gradient is penalised in this step."""
+        return progress.step % int(self.config.penalty_every) == 0
+
+    def penalty(
+        self, scores: Tensor, real: Tensor, fake: Tensor, progress: Progress
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted penalties on D's gradient, as often as many times as they are left out; and each bare,
+        to log. `scores` are those of `real`."""
+        c, values = self.config, {}
+        if c.r1 and self.penalised(progress):
+            values["r1"] = penalties.r1(scores, real)
+        if c.gradient_penalty and self.penalised(progress):
+            critic = lambda images: _score(self.discriminator(self.view(images)))  # noqa: E731
+            values["gradient_penalty"] = penalties.gradient_penalty(critic, real, fake)
+        total = sum((c.penalty_every * getattr(c, k) * v for k, v in values.items()), scores.new_zeros(()))
+        return total, {f"loss/{name}": value.detach() for name, value in values.items()}
+
+    def judge_fake(self, fake: Tensor) -> Tensor:
+        """D's output for images that G is about to learn from; D itself will not learn from it."""
+        with self.fabric.no_backward_sync(cast(_FabricModule, self.discriminator)):
+            return self.discriminator(self.view(fake))
+
+    def update_generator(self, loss: Tensor, fake: Tensor) -> Tensor:
+        """One step of G down `loss`, a function of `fake`. Returns the gradient's length at an image, a mean.
+
+        The loss is differentiated with respect to the images only, and their gradient goes on into G: no
+        gradient of D's weights is computed.
+        """
+        (gradient,) = torch.autograd.grad(loss, fake)
+        self.generator_optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(fake, gradient)
+        self.generator_optimizer.step()
+        return gradient.flatten(1).norm(dim=1).mean() * len(fake)
+
+    def update_average(self, progress: Progress, images: int) -> None:
+        """Let the average follow after a step on `images` images in this process."""
+        self.ema.update(progress.step, images * self.fabric.world_size)
+        settle(self.ema.network)
+
+    # Sampling -------------------------------------------------------------------------------------
+
+    def draw(self, n: int) -> Tensor:
+        """n latents to train on, from torch's global generator."""
+        return self._drawn(n, None, self.fabric.device)
+
+    def latents(self, n: int, generator: torch.Generator) -> Tensor:
+        """n latents, N x Z, distributed as in training."""
+        return self._drawn(n, generator, generator.device)
+
+    def _drawn(self, n: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
+        empty = torch.empty(n, self.config.latent_size, device=device)
+        if self.config.latent_distribution == "normal":
+            return empty.normal_(generator=generator)
+        return empty.uniform_(-1, 1, generator=generator)
+
+    def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """Images of the averaged weights, N x C x H x W in [-1, 1]; an unconditional G ignores labels."""
+        return torch.cat([self.ema(part) for part in latents.split(CHUNK)])
+
+    def sample(self, n: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+        """n images of the averaged weights, N x C x H x W in [-1, 1]."""
+        return self.generate(self.latents(n, generator), labels)
+
+    def networks(self) -> Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        """Both networks, with two blank inputs each."""
+        device, spec = next(self.generator.parameters()).device, self.spec
+        images = torch.zeros(2, spec.channels, spec.height, spec.width, device=device)
+        latents = torch.zeros(2, self.config.latent_size, device=device)
+        return {"generator": (self.generator, (latents,)), "discriminator": (self.discriminator, (images,))}
+
+    # Health ---------------------------------------------------------------------------------------
+
+    def diagnose(self, scalars: Mapping[str, float]) -> Sequence[str]:
+        """What the logged means of a training say is wrong, a line each with the usual remedies."""
+        return [message for wrong, message in self._symptoms(scalars) if wrong]
+
+    def _symptoms(self, scalars: Mapping[str, float]) -> list[tuple[bool, str]]:
+        d_loss = scalars.get("loss/discriminator", 1.0)
+        gradient = scalars.get("training/generator_gradient", 1.0)
+        variety = scalars.get("training/diversity", 1.0)
+        return [
+            (
+                0 <= d_loss < 0.01,
+                f"the discriminator is saturated: its loss is {d_loss:.2g}, so it has nothing left to learn; "
+                "lower its learning rate, or add r1, instance_noise, label smoothing or diff_augment",
+            ),
+            (
+                gradient < 1e-4,
+                f"the generator's gradient vanishes: {gradient:.2g} an image; "
+                "use the non_saturating or the hinge loss, or weaken the discriminator",
+            ),
+            (
+                variety < 0.2 and self.fraction > 0.05,
+                f"the generator collapses: its images vary {variety:.2g} times as much as real ones; "
+                "lower the learning rates, or add r1, diff_augment or a larger batch",
+            ),
+        ]
+
+
+def _score(output: Tensor) -> Tensor:
+    """The adversarial score of each image: D's only output, or its first."""
+    return output if output.ndim == 1 else output[:, 0]
+
+
+@torch.no_grad()
+def diversity(fake: Tensor, real: Tensor) -> Tensor:
+    """How much generated images vary relative to real ones: the deviation over the batch of images reduced
+    to 8 x 8 (noise of single pixels does not count), averaged over places and channels."""
+    spread = [F.adaptive_avg_pool2d(images, 8).std(0).mean() for images in (fake, real)]
+    return spread[0] / spread[1].clamp_min(1e-6)

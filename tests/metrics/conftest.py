@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from pluglab.components import Component, make
 from pluglab.data import Images, to_float
 from pluglab.errors import UserError
-from pluglab.protocols import ImageSpec
+from pluglab.protocols import DataContext, EvaluationContext, ImageSpec, Prepares
 from pluglab.registry import Registrar, Registry
 from pluglab_metrics.plugin import lab_register
 
@@ -50,19 +50,28 @@ class FakeData:
         return self.images.pixels[:limit]
 
 
-@dataclass
-class FakeContext:
-    folder: Path
-    cache: Path
-    step: int = 100
-    seed: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+class SilentBar:
+    """A progress bar that shows nothing."""
+
+    def __init__(self, title: str, total: int) -> None: ...
+    def __enter__(self) -> SilentBar:
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
+    def advance(self, amount: int = 1) -> None: ...
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> FakeContext:
-    return FakeContext(tmp_path / "run", tmp_path / "cache")
+def data_context(tmp_path: Path) -> DataContext:
+    return DataContext(None, tmp_path / "cache", SilentBar)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> EvaluationContext:
+    """The last step of a run without a history."""
+    run = tmp_path / "run"
+    where = {"run": run, "folder": run / "figures", "cache": tmp_path / "cache"}
+    return EvaluationContext("it", 100, 100, 0, **where, history=[], device=torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")
@@ -81,12 +90,15 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def build(registry: Registry) -> Callable[..., Any]:
-    """`build("evaluator", name, **options)`: the object itself."""
+def build(registry: Registry, data_context: DataContext) -> Callable[..., Any]:
+    """`build("evaluator", name, **options)`: the object itself, prepared if it wants to be."""
 
     def build(kind: str, name: str, *args: Any, **options: Any) -> Any:
         component: Component = make(registry, kind, name, **options)
-        return component.build(*args)
+        built = component.build(*args)
+        if kind == "evaluator" and isinstance(built, Prepares):
+            built.prepare(data_context)
+        return built
 
     return build
 

@@ -4,10 +4,8 @@ import torch
 from pluglab.components import make
 from pluglab.data import Images
 from pluglab.errors import UserError
-from pluglab.protocols import DataContext
 from pluglab.registry import Registrar, Registry
 from pluglab_metrics.plugin import lab_register
-from pluglab_metrics.quality import _Silent
 
 
 class TinyDigits:
@@ -44,12 +42,11 @@ def classifier(tiny):
     return build
 
 
-def test_trains_once_and_is_cached_with_its_accuracy(classifier, tiny, digits, tmp_path):
-    context = DataContext(None, tmp_path, _Silent)
+def test_trains_once_and_is_cached_with_its_accuracy(classifier, tiny, digits, data_context):
     first, second = classifier(), classifier()
     with torch.no_grad():  # as in an evaluation
-        first.prepare(context)
-    second.prepare(context)
+        first.prepare(data_context)
+    second.prepare(data_context)
     assert tiny.prepared == 1
     found, again = first(digits.pixels[1400:]), second(digits.pixels[1400:])
     assert torch.equal(found.features, again.features) and found.features.shape == (397, 128)
@@ -60,37 +57,35 @@ def test_trains_once_and_is_cached_with_its_accuracy(classifier, tiny, digits, t
     assert first.classes == digits.classes and first.identity == second.identity
 
 
-def test_other_options_are_another_classifier(classifier, tiny, tmp_path):
-    context = DataContext(None, tmp_path, _Silent)
+def test_other_options_are_another_classifier(classifier, tiny, data_context):
     first, second = classifier(steps=2), classifier(steps=2, seed=1)
-    first.prepare(context)
-    second.prepare(context)
+    first.prepare(data_context)
+    second.prepare(data_context)
     assert tiny.prepared == 2 and first.identity != second.identity
 
 
-def test_training_leaves_the_random_numbers_alone(classifier, tmp_path):
+def test_training_leaves_the_random_numbers_alone(classifier, data_context):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    classifier(steps=2, shift=2).prepare(DataContext(None, tmp_path, _Silent))
+    classifier(steps=2, shift=2).prepare(data_context)
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_damaged_cache_is_trained_again(classifier, tiny, tmp_path):
-    context = DataContext(None, tmp_path, _Silent)
-    classifier(steps=2).prepare(context)
-    path = next((tmp_path / "classifiers").iterdir())
+def test_a_damaged_cache_is_trained_again(classifier, tiny, data_context):
+    classifier(steps=2).prepare(data_context)
+    path = next((data_context.cache / "classifiers").iterdir())
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.warns(UserWarning, match="cannot be read"):
-        classifier(steps=2).prepare(context)
+        classifier(steps=2).prepare(data_context)
     assert tiny.prepared == 2
-    classifier(steps=2).prepare(context)
+    classifier(steps=2).prepare(data_context)
     assert tiny.prepared == 2
 
 
-def test_other_sizes_and_colours_are_adapted(classifier, digits, tmp_path):
+def test_other_sizes_and_colours_are_adapted(classifier, digits, data_context):
     extractor = classifier()
-    extractor.prepare(DataContext(None, tmp_path, _Silent))
+    extractor.prepare(data_context)
     original = extractor(digits.pixels[:50])
     colour = digits.pixels[:50].expand(-1, 3, -1, -1).contiguous()
     torch.testing.assert_close(extractor(colour).features, original.features, rtol=1e-3, atol=1e-3)
@@ -99,7 +94,7 @@ def test_other_sizes_and_colours_are_adapted(classifier, digits, tmp_path):
     assert same.float().mean() > 0.9
 
 
-def test_a_data_set_without_labels_is_an_error(classifier, tiny, digits, tmp_path):
+def test_a_data_set_without_labels_is_an_error(classifier, tiny, digits, data_context):
     tiny.images = digits.without_labels()
     with pytest.raises(UserError, match="needs labels"):
-        classifier().prepare(DataContext(None, tmp_path, _Silent))
+        classifier().prepare(data_context)

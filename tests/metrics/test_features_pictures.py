@@ -1,5 +1,7 @@
 """t-SNE, proxy A-distance, learning curves and reconstructions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -115,7 +117,7 @@ def test_curves_are_grouped_by_prefix():
 def test_learning_curves_picture(build, context):
     evaluator = build("evaluator", "learning_curves")
     assert not evaluator.evaluate(None, {}, context).figures
-    context.history = HISTORY
+    context = replace(context, history=HISTORY)
     assert is_picture(evaluator.evaluate(None, {}, context).figures["panels"])
 
 

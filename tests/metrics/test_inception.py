@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -9,7 +10,6 @@ import pytest
 import torch
 
 from pluglab.errors import UserError
-from pluglab.protocols import DataContext
 from pluglab_metrics.extractors.inception import FILE, inception_body, resize
 
 
@@ -52,14 +52,14 @@ def images():
     return torch.randint(0, 256, (2, 3, 40, 32), generator=generator).to(torch.uint8)
 
 
-def test_network_and_resizing_equal_torch_fidelity(build, weights, digest, images, tmp_path):
+def test_network_and_resizing_equal_torch_fidelity(build, weights, digest, images, data_context):
     fidelity = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
     reference = fidelity.FeatureExtractorInceptionV3(
         "reference", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(weights)
     )
     expected, logits = reference(images)
     extractor = build("feature_extractor", "inception", sha256=digest)
-    extractor.prepare(DataContext(weights.parent, tmp_path, None))
+    extractor.prepare(replace(data_context, root=weights.parent))
     found = extractor(images)
     assert expected.std() > 1e-3
     torch.testing.assert_close(found.features, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
@@ -78,38 +78,38 @@ def test_resizing_equals_torch_fidelity(shape):
     torch.testing.assert_close(resize(images, 299), expected, rtol=0, atol=2e-3)
 
 
-def test_downloads_once_into_the_cache(build, server, digest, images, tmp_path):
+def test_downloads_once_into_the_cache(build, server, digest, images, data_context):
     first = build("feature_extractor", "inception", url=server, sha256=digest)
-    first.prepare(DataContext(None, tmp_path, None))
-    assert [path.name for path in (tmp_path / "weights").iterdir()] == [FILE]
+    first.prepare(data_context)
+    assert [path.name for path in (data_context.cache / "weights").iterdir()] == [FILE]
     offline = build("feature_extractor", "inception", url="http://127.0.0.1:9/none", sha256=digest)
-    offline.prepare(DataContext(tmp_path / "no such root", tmp_path, None))
+    offline.prepare(replace(data_context, root=data_context.cache / "no such root"))
     assert torch.equal(first(images[:1]).features, offline(images[:1]).features)
 
 
-def test_no_network_is_an_error_with_a_way_out(build, tmp_path):
+def test_no_network_is_an_error_with_a_way_out(build, data_context):
     extractor = build("feature_extractor", "inception", url="http://127.0.0.1:9/none")
     with pytest.raises(UserError, match="cannot be downloaded") as error:
-        extractor.prepare(DataContext(None, tmp_path, None))
+        extractor.prepare(data_context)
     assert "data root" in error.value.help[0] and "digit_classifier" in error.value.help[1]
-    assert not list((tmp_path / "weights").iterdir())
+    assert not list((data_context.cache / "weights").iterdir())
 
 
-def test_a_download_with_another_checksum_is_refused(build, server, tmp_path):
+def test_a_download_with_another_checksum_is_refused(build, server, data_context):
     extractor = build("feature_extractor", "inception", url=server)
     with pytest.raises(UserError, match="hash"):
-        extractor.prepare(DataContext(None, tmp_path, None))
-    assert not list((tmp_path / "weights").iterdir())
+        extractor.prepare(data_context)
+    assert not list((data_context.cache / "weights").iterdir())
 
 
-def test_a_file_with_another_checksum_is_refused(build, tmp_path):
+def test_a_file_with_another_checksum_is_refused(build, data_context, tmp_path):
     (tmp_path / FILE).write_bytes(b"something else")
     with pytest.raises(UserError, match="not the expected Inception network"):
-        build("feature_extractor", "inception").prepare(DataContext(tmp_path, tmp_path, None))
+        build("feature_extractor", "inception").prepare(replace(data_context, root=tmp_path))
 
 
-def test_a_file_with_another_network_is_refused(build, tmp_path):
+def test_a_file_with_another_network_is_refused(build, data_context, tmp_path):
     torch.save({"conv.weight": torch.zeros(3)}, tmp_path / FILE)
     digest = hashlib.sha256((tmp_path / FILE).read_bytes()).hexdigest()
     with pytest.raises(UserError, match="does not hold the Inception network"):
-        build("feature_extractor", "inception", sha256=digest).prepare(DataContext(tmp_path, tmp_path, None))
+        build("feature_extractor", "inception", sha256=digest).prepare(replace(data_context, root=tmp_path))

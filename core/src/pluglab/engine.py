@@ -18,7 +18,7 @@ from pluglab.machine import LabFabric
 from pluglab.material import Material
 from pluglab.meters import Clock, Meter
 from pluglab.plugins import Plugins
-from pluglab.protocols import Evaluation, Progress
+from pluglab.protocols import Evaluation, EvaluationContext, Progress
 from pluglab.randomness import random_state, restore_random_state, seed_everything
 from pluglab.recipe import EvaluatorUse, Recipe
 from pluglab.runs import RunInfo
@@ -195,17 +195,21 @@ class Engine:
 
     def _evaluate(self, use: EvaluatorUse, folder: Path) -> Evaluation:
         self.labels_read.clear()
-        context = evaluations.Context(
+        context = EvaluationContext(
+            use.label,
             self.step,
+            self.total,
             derived_seed("evaluation", self.recipe.seed, use.label),
+            self.info.folder,
             folder,
             self.cache,
             read_history(self.info.folder / "metrics.jsonl"),
             self.fabric.device,
         )
+        evaluator = self.material.library.evaluator(use.component)
         place = ("evaluate", self.recipe.evaluators.index(use), "name")
         with self.clock.spent("evaluation"), self.recipe.blamed(place):
-            evaluation = evaluations.evaluate(use, self.trainer, self.data, context)
+            evaluation = evaluations.evaluate(evaluator, self.trainer, self.data, context)
         self.selector.hear(use, evaluation.scalars, self.labels_read)
         self.notify("lab_evaluated", step=self.step, name=use.label, evaluation=evaluation)
         return evaluation

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,9 @@ import torch
 from PIL import Image
 
 from pluglab.errors import Problem, RecipeError
-from pluglab.protocols import Evaluation
+from pluglab.protocols import Evaluation, EvaluationContext, Evaluator
 from pluglab.recipe import EvaluatorUse, Recipe
 from pluglab.training import modules_of, set_mode
-
-
-@dataclass(frozen=True)
-class Context:
-    """See `protocols.EvaluationContext`."""
-
-    step: int
-    seed: int
-    folder: Path
-    cache: Path
-    history: Sequence[Mapping[str, Any]]
-    device: torch.device
 
 
 def check_fit(recipes: Sequence[Recipe]) -> None:
@@ -82,12 +69,14 @@ def evaluating(trainer: object, seed: int) -> Iterator[None]:
             module.train(training.get(name, True))
 
 
-def evaluate(use: EvaluatorUse, trainer: object, data: Mapping[str, Any], context: Context) -> Evaluation:
+def evaluate(
+    evaluator: Evaluator, trainer: object, data: Mapping[str, Any], context: EvaluationContext
+) -> Evaluation:
     """Run one evaluator, and save its pictures in `context.folder`."""
     with evaluating(trainer, context.seed):
-        evaluation: Evaluation = use.component.build().evaluate(trainer, data, context)
+        evaluation = evaluator.evaluate(trainer, data, context)
     for name, figure in evaluation.figures.items():
-        save_picture(figure, context.folder / f"{use.label}_{name}")
+        save_picture(figure, context.folder / f"{context.label}_{name}")
     return evaluation
 
 

@@ -117,11 +117,20 @@ def prepare(recipes: Sequence[Recipe], session: Session) -> list[Prepared]:
     return prepared
 
 
+def prepare_evaluators(prepared: Sequence[Prepared]) -> None:
+    """Have every evaluator fetch or make what it needs. Raises `UserError`; nothing is trained by then."""
+    for item in prepared:
+        for index, use in enumerate(item.recipe.evaluators):
+            with item.recipe.blamed(("evaluate", index, "name")):
+                item.material.library.evaluator(use.component)
+
+
 def start(file: RecipeFile, recipes: Sequence[Recipe], root: Path, session: Session) -> Experiment:
     """Prepare the runs and lay out their folders: one run is the folder itself, several are inside it."""
     fabric = session.launch(recipes[0].options.run)
     with fabric.rank_zero_first():  # it fills the cache for the others
         prepared = prepare(recipes, session)
+        prepare_evaluators(prepared)
     folder = Path(fabric.broadcast(_lay_out(file, recipes, root, session) if session.leads else ""))
     return Experiment(folder, run_folders(folder), prepared)
 
@@ -160,6 +169,7 @@ def reopen(folder: Path, session: Session) -> Experiment:
     recipes = [_reread(run, session.plugins) for run in runs]
     with session.launch(recipes[0].options.run).rank_zero_first():
         prepared = prepare(recipes, session)
+        prepare_evaluators(prepared)
     return Experiment(folder, runs, prepared)
 
 

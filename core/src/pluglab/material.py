@@ -12,25 +12,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pluglab.components import Component
 from pluglab.data import ImageArray, Images, in_batches
 from pluglab.errors import UserError
-from pluglab.protocols import DataContext, ImageSpec, Role, Transform
+from pluglab.protocols import DataContext, Evaluator, ImageSpec, Prepares, Role, Transform
 from pluglab.recipe import Recipe, RoleData
 
 SPLITS = ("train", "test")
 
 
 class Library:
-    """Data sets by their options, so that the runs of an experiment prepare and hold each of them once."""
+    """Data sets and evaluators by their options: the runs of an experiment prepare and hold each once."""
 
     def __init__(self, context: DataContext) -> None:
         self.context = context
         self._datasets: dict[str, Any] = {}
         self._splits: dict[tuple[str, str], Images] = {}
+        self._evaluators: dict[str, Evaluator] = {}
 
     def split(self, data: RoleData, name: str) -> Images:
         """One split, never empty. Raises `UserError`."""
-        key = json.dumps(data.dataset.dump(), sort_keys=True)
+        key = _key(data.dataset)
         if key not in self._datasets:
             dataset = data.dataset.build()
             dataset.prepare(self.context)
@@ -41,6 +43,20 @@ class Library:
                 raise UserError(f"data set '{data.dataset.name}' has no images in its '{name}' split")
             self._splits[key, name] = images
         return self._splits[key, name]
+
+    def evaluator(self, component: Component) -> Evaluator:
+        """The evaluator, ready to look. Raises `UserError` where it cannot be made so."""
+        key = _key(component)
+        if key not in self._evaluators:
+            evaluator: Evaluator = component.build()
+            if isinstance(evaluator, Prepares):
+                evaluator.prepare(self.context)
+            self._evaluators[key] = evaluator
+        return self._evaluators[key]
+
+
+def _key(component: Component) -> str:
+    return json.dumps(component.dump(), sort_keys=True)
 
 
 @dataclass

@@ -170,11 +170,20 @@ class EvaluationData(Protocol):
         ...
 
 
-class EvaluationContext(Protocol):
-    """What surrounds an evaluation."""
+@dataclass(frozen=True)
+class EvaluationContext:
+    """What surrounds an evaluation: `step` of `steps` are done.
 
+    `label` is the evaluator's name, numbered where a recipe uses it twice. `seed` is the same at every step
+    of a run. `folder` is for pictures that the evaluator writes itself. `history` holds the events of
+    metrics.jsonl.
+    """
+
+    label: str
     step: int
+    steps: int
     seed: int
+    run: Path
     folder: Path
     cache: Path
     history: Sequence[Mapping[str, Any]]
@@ -182,7 +191,10 @@ class EvaluationContext(Protocol):
 
 
 class Evaluator(Protocol):
-    """Looks at a trained model and says something about it. `needs` lists capabilities (below)."""
+    """Looks at a trained model and says something about it. `needs` lists capabilities (below).
+
+    It is made once for all evaluations, of several runs even, so it keeps nothing from one to the next.
+    """
 
     Config: ClassVar[type[BaseModel]]
     needs: ClassVar[tuple[type, ...]]
@@ -194,6 +206,14 @@ class Evaluator(Protocol):
     ) -> Evaluation:
         """`data[role][split]`; the engine has put the trainer into evaluation mode, without gradients."""
         ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """An evaluator that must fetch or make something first, such as the weights of a network."""
+
+    def prepare(self, context: DataContext) -> None:
+        """Called once, before any training. Raises `UserError` with the way out."""
 
 
 class Metric(Protocol):

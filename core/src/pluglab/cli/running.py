@@ -40,7 +40,9 @@ def run(
     file = load_recipe(path, sets)
     recipes = file.resolve_all(session.plugins.registry, variants)
     if dry_run:
-        _show_plan(experiments.prepare(recipes, session))
+        prepared = experiments.prepare(recipes, session)
+        experiments.prepare_evaluators(prepared)
+        _show_plan(prepared)
         return
     unfinished = experiments.find_unfinished(run_dir, recipes) if resume else None
     if unfinished is not None:

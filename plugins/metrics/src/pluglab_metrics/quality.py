@@ -50,12 +50,10 @@ class GenerationQuality:
         self.config = config
         self.extractor: FeatureExtractor = config.feature_extractor.build()
         self.metrics = [metric.build() for metric in config.metrics]
-        self.prepared = False
 
     def prepare(self, context: DataContext) -> None:
         """Load, download or train the extractor, and check that the metrics can use it."""
         self.extractor.prepare(context)
-        self.prepared = True
         for use in self.config.metrics:
             if getattr(use.target, "needs_named_classes", False) and self.extractor.classes is None:
                 raise UserError(
@@ -66,8 +64,6 @@ class GenerationQuality:
 
     def evaluate(self, trainer: Samples, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Scalars `<metric>_<n>/<extractor>` and the table `protocol`."""
-        if not self.prepared:
-            self.prepare(DataContext(None, context.cache, _Silent))
         self.extractor.to(context.device)
         part = self._reference(data)
         self._check_classes(trainer, part)
@@ -168,14 +164,3 @@ def cached(path: Path, compute: Any) -> Features:
     torch.save(found._asdict(), part)
     part.replace(path)
     return found
-
-
-class _Silent:
-    """A progress bar that shows nothing."""
-
-    def __init__(self, title: str, total: int) -> None: ...
-    def __enter__(self) -> _Silent:
-        return self
-
-    def __exit__(self, *exc: object) -> None: ...
-    def advance(self, amount: int = 1) -> None: ...

@@ -138,7 +138,7 @@ def find_weights(config: Inception.Config, context: DataContext) -> Path:
     places = [root / FILE for root in (context.root, context.cache / "weights") if root is not None]
     path = next((place for place in places if place.is_file()), None)
     if path is None:
-        return _download(config, places[-1])
+        return _download(config, places[-1], context)
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if not found.startswith(config.sha256):
         raise UserError(
@@ -149,10 +149,12 @@ def find_weights(config: Inception.Config, context: DataContext) -> Path:
     return path
 
 
-def _download(config: Inception.Config, path: Path) -> Path:
+def _download(config: Inception.Config, path: Path, context: DataContext) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        torch.hub.download_url_to_file(config.url, str(path), hash_prefix=config.sha256, progress=False)
+        with context.track("downloading the Inception network, 91 MB", 1) as bar:
+            torch.hub.download_url_to_file(config.url, str(path), hash_prefix=config.sha256, progress=False)
+            bar.advance()
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"the Inception weights cannot be downloaded: {error}",

@@ -12,6 +12,7 @@ DATASETS = [
     ("mnist_m", "mnist_m:MNISTM", "MNIST blended into photographs of BSDS500, 32 x 32, colour", DANN),
     ("svhn", "svhn:SVHN", "73,257 + 26,032 digits of house numbers, 32 x 32, colour", ""),
     ("usps", "usps:USPS", "7,291 + 2,007 digits of postcodes, 16 x 16, grey", ""),
+    ("image_folder", "image_folder:ImageFolder", "any folder, tar or zip of images", ""),
 ]
 TRANSFORMS = [
     ("standardize", "Standardize", "each image by its own mean and deviation"),

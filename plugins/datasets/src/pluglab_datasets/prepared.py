@@ -31,15 +31,18 @@ VERSION = 1  # of the decoding; a change of it makes the prepared arrays anew
 
 @dataclass
 class Part:
-    """One decoded split: uint8 N x C x H x W, integers 0 to 9, and where they come from."""
+    """One decoded split: uint8 N x C x H x W, label values 0 to K - 1 or None, and where they come from.
+
+    `classes` in the provenance names the label values, where they are not the digits.
+    """
 
     pixels: np.ndarray
-    labels: np.ndarray
+    labels: np.ndarray | None
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
 class DigitOptions(Options):
-    size: Literal[28, 32] = 32
+    size: Literal[24, 28, 32] = 32
     """Height and width of the images, in pixels."""
     download: bool = True
     """Fetch missing files into the cache; the data root is never written to."""
@@ -67,13 +70,9 @@ class PreparedDataset(ABC):
     def prepare(self, context: DataContext) -> None:
         found = locate(self.name, self.files(context), context, fetch=self.config.download)
         options = self.config.model_dump(exclude={"download"})
-        key = json.dumps([VERSION, options, [file.key() for file in found]], sort_keys=True)
-        folder = context.cache / "prepared" / f"{self.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-        self.splits = cached(folder, lambda: self._decode(found, context))
-        for caveat in dict.fromkeys(
-            c for images in self.splits.values() for c in images.provenance["caveats"]
-        ):
-            warnings.warn(f"{self.name}: {caveat}", stacklevel=2)
+        folder = prepared_folder(context, self.name, options, [file.key() for file in found])
+        self.splits = cached(folder, lambda scratch: self._decode(found, context))
+        tell_caveats(self.name, self.splits)
 
     def split(self, name: str) -> Images:
         return pick(self.splits, name, self.name)
@@ -82,27 +81,42 @@ class PreparedDataset(ABC):
         parts = self.read(found, context)
         differing = [caveat for file in found for caveat in file.caveats()]
         for split, part in parts.items():
-            if not len(part.labels):
+            if not len(part.pixels):
                 raise UserError(f"the {split} split of data set '{self.name}' is empty")
             part.provenance = {
                 "files": {file.name: file.path.stat().st_size for file in found},
                 **part.provenance,
-                "count": len(part.labels),
+                "count": len(part.pixels),
                 "sha256": sha256_of(part),
                 "caveats": [*differing, *self._subset(split, part), *part.provenance.get("caveats", [])],
             }
         return parts
 
     def _subset(self, split: str, part: Part) -> list[str]:
-        count, official = len(part.labels), self.official[split]
+        count, official = len(part.pixels), self.official[split]
         if count == official:
             return []
         note = "figures do not compare with those on the whole set"
         return [f"{split} has {count:,} images where the official data set has {official:,}: {note}"]
 
 
-def cached(folder: Path, build: Callable[[], dict[str, Part]]) -> dict[str, Images]:
-    """The splits stored in `folder`, built first where they are not there or cannot be read."""
+def prepared_folder(context: DataContext, name: str, *parts: Any) -> Path:
+    """Where the cache holds the arrays that `parts` (options, files) determine."""
+    key = json.dumps([VERSION, *parts], sort_keys=True)
+    return context.cache / "prepared" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def tell_caveats(name: str, splits: Mapping[str, Images]) -> None:
+    """A warning for each caveat in the splits' provenance."""
+    for caveat in dict.fromkeys(c for images in splits.values() for c in images.provenance["caveats"]):
+        warnings.warn(f"{name}: {caveat}", stacklevel=3)
+
+
+def cached(folder: Path, build: Callable[[Path], dict[str, Part]]) -> dict[str, Images]:
+    """The splits stored in `folder`, built first where they are not there or cannot be read.
+
+    `build` is given an empty folder for arrays that memory may not hold; it is gone once they are stored.
+    """
     if _readable(folder):
         return _load(folder)
     with writing(folder):
@@ -110,7 +124,7 @@ def cached(folder: Path, build: Callable[[], dict[str, Part]]) -> dict[str, Imag
         with FileLock(f"{folder}.lock"):
             if not _readable(folder):
                 shutil.rmtree(folder, ignore_errors=True)
-                _store(folder, build())
+                _store(folder, build)
     return _load(folder)
 
 
@@ -126,17 +140,23 @@ def _load(folder: Path) -> dict[str, Images]:
     return {split: labelled(*_arrays(folder, split), provenance) for split, provenance in about.items()}
 
 
-def _arrays(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray | None]:
+    labels = folder / f"{split}_labels.npy"
     # Mapped copy-on-write: torch warns about arrays that cannot be written, and nothing reaches the file.
-    return np.load(folder / f"{split}_pixels.npy", mmap_mode="c"), np.load(folder / f"{split}_labels.npy")
+    pixels = np.load(folder / f"{split}_pixels.npy", mmap_mode="c")
+    return pixels, np.load(labels) if labels.exists() else None
 
 
-def _store(folder: Path, parts: Mapping[str, Part]) -> None:
+def _store(folder: Path, build: Callable[[Path], Mapping[str, Part]]) -> None:
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
+        (unfinished / "scratch").mkdir()
+        parts = build(unfinished / "scratch")
         for split, part in parts.items():
             np.save(unfinished / f"{split}_pixels.npy", np.ascontiguousarray(part.pixels))
-            np.save(unfinished / f"{split}_labels.npy", part.labels.astype(np.int64))
+            if part.labels is not None:
+                np.save(unfinished / f"{split}_labels.npy", part.labels.astype(np.int64))
+        shutil.rmtree(unfinished / "scratch")
         about = {split: part.provenance for split, part in parts.items()}
         (unfinished / "provenance.json").write_text(json.dumps(about, indent=2))
         unfinished.replace(folder)
@@ -145,9 +165,10 @@ def _store(folder: Path, parts: Mapping[str, Part]) -> None:
 
 
 def sha256_of(part: Part) -> str:
-    """Of the pixels and then the labels (int64), in memory order."""
+    """Of the pixels and then the labels (int64) if there are any, in memory order."""
     digest = hashlib.sha256(np.ascontiguousarray(part.pixels).data)
-    digest.update(part.labels.astype(np.int64).data)
+    if part.labels is not None:
+        digest.update(part.labels.astype(np.int64).data)
     return digest.hexdigest()
 
 

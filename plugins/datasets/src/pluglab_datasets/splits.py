@@ -1,8 +1,9 @@
-"""What every data set here needs: named splits, labels 0 to 9."""
+"""What every data set here needs: named splits, labels with names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,11 +22,9 @@ def pick(splits: Mapping[str, Images], name: str, dataset: str) -> Images:
     raise UserError(f"data set '{dataset}' has no split '{name}'", help=[did_you_mean(name, splits) or known])
 
 
-def labelled(pixels: np.ndarray, labels: np.ndarray, provenance: dict[str, object]) -> Images:
-    """`pixels`: uint8 N x C x H x W. `labels`: integers 0 to 9, length N."""
-    return Images(
-        torch.from_numpy(pixels),
-        torch.from_numpy(labels.astype(np.int64)),
-        classes=DIGITS,
-        provenance=provenance,
-    )
+def labelled(pixels: np.ndarray, labels: np.ndarray | None, provenance: dict[str, Any]) -> Images:
+    """`pixels`: uint8 N x C x H x W. `labels`: integers of length N, or None. They mean what `classes` in the
+    provenance says, and the digits where it says nothing."""
+    classes = None if labels is None else tuple(provenance.get("classes", DIGITS))
+    values = None if labels is None else torch.from_numpy(labels.astype(np.int64))
+    return Images(torch.from_numpy(pixels), values, classes=classes, provenance=provenance)

@@ -1,0 +1,180 @@
+"""Any folder or archive of images as a data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from pydantic import Field
+
+from pluglab.data import Images
+from pluglab.errors import UserError
+from pluglab.protocols import DataContext
+from pluglab_datasets.files import reading
+from pluglab_datasets.image_framing import Framing, FramingOptions
+from pluglab_datasets.image_listing import Entry, by_folders, by_table, divided, images_of, some
+from pluglab_datasets.image_sources import Source, find_source, places
+from pluglab_datasets.prepared import Part, cached, prepared_folder, sha256_of, tell_caveats
+from pluglab_datasets.splits import pick
+
+CHUNK = 256  # files held in memory at a time
+FOLDERS = ("auto", "folders", "none")  # the values of `labels` that name no table
+Splits = dict[str, list[Entry]]
+
+
+class ImageFolderOptions(FramingOptions):
+    path: str
+    """A folder, tar or zip: absolute, or relative to the working directory or to the data root."""
+    labels: str = "auto"
+    """'folders' (the class is the first folder), 'none', 'auto' (folders where every image is in one of
+    several), or a CSV file with the columns name,label, looked for like `path` and then inside it."""
+    test_share: float = Field(0.1, ge=0, lt=1)
+    """Share of the images held out as the test split, where no folders are called train and test."""
+
+
+class ImageFolder:
+    """The PNG, JPEG, WebP, BMP and GIF images of a folder, a tar or a zip, at any depth.
+
+    Folders train/ and test/ (or val/) are the splits. Without them the images whose names have the smallest
+    hashes are held out, so that adding images moves few others. Files that cannot be read are left out, and
+    a warning names them. Of an animation the first frame is taken.
+    """
+
+    Config = ImageFolderOptions
+    name = "image_folder"
+
+    def __init__(self, config: ImageFolderOptions) -> None:
+        self.config, self.framing = config, Framing(config)
+        self.splits: dict[str, Images] = {}
+
+    def prepare(self, context: DataContext) -> None:
+        source = find_source(self.config.path, context)
+        table = self._table(context)
+        stamp = [str(table), table.stat().st_size, table.stat().st_mtime_ns] if table else []
+        folder = prepared_folder(context, self.name, self.config.model_dump(), source.key(), stamp)
+        self.splits = cached(folder, lambda scratch: self._build(source, table, context, scratch))
+        tell_caveats(self.name, self.splits)
+
+    def split(self, name: str) -> Images:
+        return pick(self.splits, name, self.name)
+
+    def _table(self, context: DataContext) -> Path | None:
+        """The CSV file of the labels, where there is one outside the source."""
+        if self.config.labels in FOLDERS:
+            return None
+        return next((place for place in places(self.config.labels, context) if place.is_file()), None)
+
+    def _build(
+        self, source: Source, table: Path | None, context: DataContext, scratch: Path
+    ) -> dict[str, Part]:
+        splits, caveats = self._listed(source, table)
+        with context.track("reading images", sum(map(len, splits.values()))) as bar:
+            store = _Store(splits, self.config, scratch)
+            for name, pixels in _decoded(source, store.rows, self.framing):
+                store.put(name, pixels)
+                bar.advance()
+        return store.parts({"path": self.config.path}, caveats)
+
+    def _listed(self, source: Source, table: Path | None) -> tuple[Splits, list[str]]:
+        """The labelled images of each split, and caveats about those left out."""
+        files, labels, unnamed = source.files(), self.config.labels, list[str]()
+        entries = images_of(files, source.path)
+        if labels not in FOLDERS:
+            entries, unnamed = by_table(entries, _rows(source, files, table, labels), labels)
+        splits, outside = divided(entries, self.config.test_share)
+        if labels in ("auto", "folders"):
+            splits = by_folders(splits, required=labels == "folders")
+        return splits, unnamed + outside
+
+
+class _Store:
+    """A row on disk for every image; those that could not be read are closed up at the end."""
+
+    def __init__(self, splits: Splits, options: FramingOptions, scratch: Path) -> None:
+        self.splits = splits
+        self.rows = {e.file: (split, row) for split, part in splits.items() for row, e in enumerate(part)}
+        self.read = {split: np.zeros(len(part), dtype=bool) for split, part in splits.items()}
+        self.pixels = {
+            split: open_memmap(
+                scratch / f"{split}.npy",
+                mode="w+",
+                dtype=np.uint8,
+                shape=(len(part), options.channels, options.size, options.size),
+            )
+            for split, part in splits.items()
+        }
+
+    def put(self, name: str, pixels: np.ndarray | None) -> None:
+        split, row = self.rows[name]
+        if pixels is not None:
+            self.pixels[split][row] = pixels
+            self.read[split][row] = True
+
+    def parts(self, provenance: Mapping[str, Any], caveats: list[str]) -> dict[str, Part]:
+        """The splits without the holes. Raises `UserError` where nothing is left of one."""
+        damaged = sorted(name for name, (split, row) in self.rows.items() if not self.read[split][row])
+        if damaged:
+            count = f"{len(damaged):,} of {len(self.rows):,} files"
+            caveats = [*caveats, f"{count} cannot be read as images and were left out: {some(damaged)}"]
+        names = _classes(entry.label for part in self.splits.values() for entry in part)
+        shared = {**provenance, "caveats": caveats, **({"classes": names} if names else {})}
+        return {split: self._part(split, names, shared) for split in self.splits}
+
+    def _part(self, split: str, names: list[str], provenance: Mapping[str, Any]) -> Part:
+        kept = np.flatnonzero(self.read[split])
+        if not len(kept):
+            message = f"none of the images of the {split} split can be read: "
+            raise UserError(message + some([entry.file for entry in self.splits[split]]))
+        pixels = self.pixels[split]
+        for row, origin in enumerate(kept):
+            if row != origin:
+                pixels[row] = pixels[origin]
+        number = {name: i for i, name in enumerate(names)}
+        labels = np.array([number[self.splits[split][i].label or ""] for i in kept]) if names else None
+        part = Part(pixels[: len(kept)], labels)
+        part.provenance = {**provenance, "count": len(kept), "sha256": sha256_of(part)}
+        return part
+
+
+def _classes(labels: Iterator[str | None]) -> list[str]:
+    """The names of the classes: numbers in their order, words in the alphabet's."""
+    found = {label for label in labels if label is not None}
+    return sorted(found, key=lambda name: (int(name) if name.isdecimal() else float("inf"), name))
+
+
+def _rows(source: Source, files: list[str], table: Path | None, written: str) -> bytes:
+    """The bytes of the CSV file. Raises `UserError` where there is none."""
+    if table:
+        with reading(table):
+            return table.read_bytes()
+    inside = [file for file in files if file == written or file.endswith(f"/{written}")]
+    if not inside:
+        help = ["`labels` is 'auto', 'folders', 'none' or the name of a CSV file"]
+        raise UserError(f"there is no table of labels '{written}', nor one in {source.path}", help=help)
+    return next(iter(source.contents(inside[:1])))[1]
+
+
+def _decoded(
+    source: Source, names: Mapping[str, Any], framing: Framing
+) -> Iterator[tuple[str, np.ndarray | None]]:
+    """Every image with its pixels, None for one that cannot be read."""
+    files = source.contents(names)
+    # Threads are enough: PIL releases Python's lock while it decodes and resizes.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while chunk := list(islice(files, CHUNK)):
+            yield from pool.map(lambda file: (file[0], _pixels(framing, *file)), chunk)
+
+
+def _pixels(framing: Framing, name: str, data: bytes) -> np.ndarray | None:
+    try:
+        return framing(data, name)
+    except UserError:
+        raise
+    except Exception:  # PIL raises nearly anything for a damaged file
+        return None

@@ -59,7 +59,7 @@ def test_every_event_is_one_line_with_its_values(run: RunInfo) -> None:
     metrics_jsonl.lab_health(run, 20, "the loss is not finite")
     metrics_jsonl.lab_run_finished(run, "finished")
     history = metrics_jsonl.read_history(run.folder / HISTORY)
-    kinds = ["run_started", "step", "step", "evaluation", "checkpoint", "health", "run_finished"]
+    kinds = ["run_started", "step", "step", "evaluation", "checkpoint", "lab_health", "run_finished"]
     assert [event["type"] for event in history] == kinds
     assert history[2]["step"] == 20 and history[2]["scalars"] == {"loss": 0.05}
     assert history[3]["name"] == "accuracy" and history[3]["scalars"]["target_test"] == 0.75

@@ -99,7 +99,7 @@ def test_proxy_a_distance_evaluator(build, two_domains, context):
 HISTORY = [
     {"type": "step", "step": 10, "scalars": {"lr": 0.1, "loss/class": 2.0, "loss/domain": 0.7}},
     {"type": "evaluation", "step": 10, "name": "accuracy", "scalars": {"accuracy/target": 50.0}},
-    {"type": "health", "step": 15, "message": "D saturated"},
+    {"type": "lab_health", "step": 15, "message": "D saturated"},
     {"type": "step", "step": 15, "scalars": {"accuracy": 0.5, "domain": 0.6, "speed/images_per_s": 900.0}},
     {"type": "step", "step": 20, "scalars": {"lr": 0.05, "loss/class": 1.0, "loss/domain": float("nan")}},
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from pluglab.builtin.metrics_jsonl import read_history
 from pluglab.checkpoint import Checkpoints
 from pluglab.data import Stream, derived_seed
 from pluglab.errors import RunError, UserError
+from pluglab.health import Health
 from pluglab.machine import LabFabric
 from pluglab.material import Material
 from pluglab.meters import Clock, Meter
 from pluglab.plugins import Plugins
-from pluglab.protocols import Evaluation, EvaluationContext, Progress
+from pluglab.protocols import Diagnoses, Evaluation, EvaluationContext, Progress
 from pluglab.randomness import random_state, restore_random_state, seed_everything
 from pluglab.recipe import EvaluatorUse, Recipe
 from pluglab.runs import RunInfo
@@ -44,7 +45,7 @@ class Engine:
         self.info, self.cache = info, cache
         self.total = info.steps
         self.checkpoints = Checkpoints(info.folder / "checkpoints")
-        self.meter, self.clock = Meter(), Clock()
+        self.meter, self.clock, self.health = Meter(), Clock(), Health()
         self.step = 0
         self.selector = Selector(recipe, material.hidden())
         self.labels_read: set[str] = set()
@@ -90,6 +91,7 @@ class Engine:
             "best": self.selector.best,
             "meter": {"sums": self.meter.sums, "counts": self.meter.counts},
             "seconds": self.clock.seconds,
+            "health": sorted(self.health.lasting),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -102,6 +104,7 @@ class Engine:
         sums = {name: value.to(self.fabric.device) for name, value in state["meter"]["sums"].items()}
         self.meter = Meter(sums, dict(state["meter"]["counts"]))
         self.clock.seconds = dict(state["seconds"])
+        self.health = Health(state.get("health", ()))
         restore_random_state(state["random"])
 
     def resume(self) -> bool:
@@ -161,9 +164,15 @@ class Engine:
         scalars = self.meter.means()
         self._check_finite(scalars)
         self.meter.reset()
-        if speed := self._speed():
-            scalars["speed/images_per_s"] = speed
-        self.notify("lab_step_logged", step=self.step, scalars=scalars)
+        speed = self._speed()
+        extra = {"speed/images_per_s": speed} if speed else {}
+        self.notify("lab_step_logged", step=self.step, scalars={**scalars, **extra})
+        if isinstance(self.trainer, Diagnoses):
+            self._warn(self.health.news(self.trainer.diagnose(scalars)))
+
+    def _warn(self, messages: Iterable[str]) -> None:
+        for message in messages:
+            self.notify("lab_health", step=self.step, message=message)
 
     def _speed(self) -> float:
         """Images a second of training, over all roles, since the log before."""
@@ -178,9 +187,9 @@ class Engine:
         if wrong:
             names = ", ".join(f"'{name}'" for name in wrong)
             message = f"{names} became NaN or infinite at or before step {self.step}"
-            self.notify("lab_health", step=self.step, message=message)
-            help = ["a lower learning rate is the usual remedy; or `--set run.precision=32`"]
-            raise RunError(message, help=help)
+            remedy = "a lower learning rate is the usual remedy; or `--set run.precision=32`"
+            self._warn([f"{names} became NaN or infinite; {remedy}"])
+            raise RunError(message, help=[remedy])
 
     # Evaluation -----------------------------------------------------------------------------------
 

@@ -273,6 +273,19 @@ class Traces(Protocol):
 
 
 @runtime_checkable
+class Diagnoses(Protocol):
+    """'say what is wrong with its training'"""
+
+    def diagnose(self, scalars: Mapping[str, float]) -> Sequence[str]:
+        """What the means just logged say is wrong: a line each, with the usual remedies; mostly none.
+
+        A line is passed on when it appears, and again when it is back after having gone. Lines that differ
+        in their numbers only are one.
+        """
+        ...
+
+
+@runtime_checkable
 class HasNetworks(Protocol):
     """'list its networks'"""
 

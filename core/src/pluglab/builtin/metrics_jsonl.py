@@ -37,7 +37,7 @@ def lab_evaluated(run: RunInfo, step: int, name: str, evaluation: Evaluation) ->
 
 
 def lab_health(run: RunInfo, step: int, message: str) -> None:
-    _append(run, "health", step=step, message=message)
+    _append(run, "lab_health", step=step, message=message)
 
 
 def lab_checkpoint_saved(run: RunInfo, step: int, path: Path) -> None:
@@ -51,8 +51,8 @@ def lab_run_finished(run: RunInfo, status: str) -> None:
 def read_history(path: Path) -> list[dict[str, Any]]:
     """The events of a `metrics.jsonl`, oldest first; a half-written last line is left out.
 
-    Each has a `type` ('run_started', 'step', 'evaluation', 'health', 'checkpoint', 'run_finished') and the
-    wall-clock `time` in seconds since 1970; all but 'run_finished' have a `step`. A value that was not
+    Each has a `type` ('run_started', 'step', 'evaluation', 'lab_health', 'checkpoint', 'run_finished') and
+    the wall-clock `time` in seconds since 1970; all but 'run_finished' have a `step`. A value that was not
     finite is None. A file that does not exist yet is an empty history.
     """
     return [json.loads(line) for line in _complete_lines(path)] if path.exists() else []

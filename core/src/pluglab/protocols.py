@@ -250,8 +250,22 @@ class Samples(Protocol):
     """'sample images'"""
 
     def sample(self, n: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
-        """n images, float in [-1, 1]; `labels` int64 n for a class-conditional model."""
+        """n images, float in [-1, 1]; `labels` int64 n for a class-conditional model.
+
+        Such a model has an attribute `num_classes`, how many classes can be asked for.
+        """
         ...
+
+
+@runtime_checkable
+class HasSampling(Protocol):
+    """'sample with other options'"""
+
+    sampling: BaseModel
+    """Validated options of sampling, such as the number of steps: replaced as a whole to sample otherwise.
+
+    A trainer that has to refuse some does so when they are set (a property) or when it samples: `UserError`.
+    """
 
 
 @runtime_checkable

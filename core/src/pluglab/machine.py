@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision, Precision
 from torch import nn
 
 from pluglab.errors import UserError
@@ -75,13 +76,20 @@ def native_bf16(device: str) -> tuple[bool, str]:
     return False, f"no native bf16 known on {device}"
 
 
+class BFloat16(MixedPrecision):
+    """Autocast to bf16. No loss is scaled, so that gradients may be taken anywhere, as penalties on them are,
+    and not only by `fabric.backward`; Fabric sees that by this very function."""
+
+    backward = Precision.backward
+
+
 class LabFabric(Fabric):
     """Lightning Fabric that also sees to memory layout and compilation, so that no trainer has to."""
 
     def __init__(self, choice: Choice) -> None:
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # we say it ourselves
-        precision: Any = {"32": "32-true", "bf16": "bf16-mixed"}[choice.precision]
-        super().__init__(accelerator=choice.device, devices=choice.devices, precision=precision)
+        plugins: Any = [BFloat16("bf16-mixed", choice.device)] if choice.precision == "bf16" else None
+        super().__init__(accelerator=choice.device, devices=choice.devices, plugins=plugins)
         self.choice = choice
 
     def setup_module(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:

@@ -1,0 +1,131 @@
+"""ACGAN: image synthesis with auxiliary classifier GANs (Odena et al. 2017, arXiv:1610.09585)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from pluglab.components import Component, Reference, named
+from pluglab.errors import UserError
+from pluglab.protocols import Batch, ImageSpec, Progress, Role
+from pluglab_gan import acgan_networks as networks
+from pluglab_gan.base import CHUNK, GANTrainer, diversity
+from pluglab_gan.options import GANOptions
+
+
+class ACGAN(GANTrainer):
+    """D scores and classifies; G, told a class, wants its images to be scored as real and classified as that.
+
+    D descends its adversarial loss plus the cross-entropy of real images (section 3, L_S and L_C).
+    """
+
+    class Config(GANOptions):
+        preset: Literal["default", "printed"] = "default"
+        """The networks: DCGAN's with spectral normalisation in D, or those printed in reports (upsampling in
+        G, batch norm with eps 0.8, dropout in D)."""
+        width: int = Field(64, ge=8, multiple_of=4)
+        """Channels of the largest feature maps of G."""
+        loss: Annotated[Component, Reference("gan_loss")] = named("hinge")
+        """What D and G descend besides the class loss."""
+        class_weight: float = Field(1.0, ge=0)
+        """Weight of the cross-entropy of real images in D's loss."""
+        fake_class_weight: float = Field(0.0, ge=0)
+        """Weight of the cross-entropy of generated images in D's loss. The paper's is 1; then D also learns
+        whatever marks G has invented for a class."""
+        generator_class_weight: float = Field(1.0, ge=0)
+        """Weight of the cross-entropy of generated images in G's loss."""
+
+    config: Config
+    roles = (Role("train", labels="required"),)
+
+    def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
+        self.num_classes = data["train"].num_classes
+        if not self.num_classes:
+            raise UserError(
+                "'acgan' makes images of a class asked for, and this data has no classes",
+                help=["choose a labelled data set, or an unconditional trainer such as 'dcgan'"],
+            )
+        super().__init__(config, data)
+
+    def make_networks(self) -> tuple[nn.Module, nn.Module]:
+        c = self.config
+        if c.preset == "printed":
+            generator = networks.printed_generator(self.spec, c.latent_size, c.width)
+            return generator, networks.printed_discriminator(self.spec, c.width)
+        generator = networks.default_generator(self.spec, c.latent_size, c.width)
+        return generator, networks.default_discriminator(self.spec, c.width)
+
+    def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
+        self.start(progress)
+        images, labels = batch["train"]
+        assert labels is not None
+        *others, last = zip(self.shares(images), self.shares(labels), strict=True)
+        for real, classes in others:
+            with torch.no_grad():
+                fake = self.generator(self.draw(len(real)), classes)
+            self.train_discriminator(real, fake, classes, progress)
+        real, classes = last
+        fake = self.generator(self.draw(len(real)), classes)
+        figures = self.train_discriminator(real, fake.detach(), classes, progress)
+        figures |= self.train_generator(fake, classes)
+        self.update_average(progress, len(images))
+        return figures | {"training/diversity": diversity(fake, real)}
+
+    def train_discriminator(
+        self, real: Tensor, fake: Tensor, labels: Tensor, progress: Progress
+    ) -> dict[str, Tensor]:
+        """One step of D on real images, and on generated ones of the same classes."""
+        c, real = self.config, self.real(real, progress)
+        of_real, of_fake = self.judge(real, fake)
+        loss = self.loss.discriminator(of_real[:, 0], of_fake[:, 0])
+        class_loss = c.class_weight * F.cross_entropy(of_real[:, 1:], labels)
+        if c.fake_class_weight:
+            class_loss = class_loss + c.fake_class_weight * F.cross_entropy(of_fake[:, 1:], labels)
+        penalty, figures = self.penalty(of_real[:, 0], real, fake, progress)
+        self.update(self.discriminator_optimizer, loss + class_loss + penalty)
+        return {
+            "loss/discriminator": loss.detach(),
+            "loss/discriminator_class": class_loss.detach(),
+            **figures,
+            "training/real_score": of_real[:, 0].detach().mean(),
+            "training/fake_score": of_fake[:, 0].detach().mean(),
+            "training/class_accuracy": _accuracy(of_real[:, 1:], labels),
+        }
+
+    def train_generator(self, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """One step of G down what D now says of its images and of their class."""
+        output = self.judge_fake(fake)
+        loss, class_loss = self.loss.generator(output[:, 0]), F.cross_entropy(output[:, 1:], labels)
+        gradient = self.update_generator(loss + self.config.generator_class_weight * class_loss, fake)
+        return {
+            "loss/generator": loss.detach(),
+            "loss/generator_class": class_loss.detach(),
+            "training/generator_gradient": gradient,
+            "training/fake_class_accuracy": _accuracy(output[:, 1:], labels),
+        }
+
+    def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """Images of the averaged weights of these classes; of classes in turn where none are given."""
+        if labels is None:
+            labels = torch.arange(len(latents), device=latents.device) % self.num_classes
+        parts = zip(latents.split(CHUNK), labels.split(CHUNK), strict=True)
+        return torch.cat([self.ema(*part) for part in parts])
+
+    def predict(self, images: Tensor, role: str) -> Tensor:
+        """Class logits N x K of D's second head."""
+        return self.discriminator(images)[:, 1:]
+
+    def networks(self) -> Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]:
+        """Both networks, with two blank inputs each."""
+        (generator, (latents,)), discriminator = super().networks().values()
+        labels = torch.zeros(2, dtype=torch.int64, device=latents.device)
+        return {"generator": (generator, (latents, labels)), "discriminator": discriminator}
+
+
+def _accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    return (logits.detach().argmax(1) == labels).float().mean()

@@ -1,0 +1,102 @@
+"""Class-conditional generators, and discriminators with a second head that classifies.
+
+A generator takes latents N x Z and labels N; a discriminator takes images and returns N x (1 + K): the
+adversarial score, then K class logits, which go into cross-entropy without a softmax before.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from pluglab.errors import UserError
+from pluglab.protocols import ImageSpec
+from pluglab_gan.networks import channels, dcgan_generator, dcgan_trunk, initialised, rectifier
+from pluglab_gan.spectral import spectrally_normalised
+
+Conditioning = Literal["multiply", "concatenate"]
+
+
+class ConditionalGenerator(nn.Module):
+    """`generator`, given latents that a learned vector of the class is multiplied with, or put beside."""
+
+    def __init__(self, generator: nn.Module, classes: int, size: int, conditioning: Conditioning) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(classes, size)
+        self.generator = generator
+        self.conditioning = conditioning
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        embedded = self.embedding(labels)
+        if self.conditioning == "multiply":
+            return self.generator(embedded * latents)
+        return self.generator(torch.cat([latents, embedded], dim=1))
+
+
+class Judge(nn.Module):
+    """A trunk whose features N x F two linear heads read: one scores, one classifies."""
+
+    def __init__(self, trunk: nn.Module, score: nn.Module, classifier: nn.Module) -> None:
+        super().__init__()
+        self.trunk, self.score, self.classifier = trunk, score, classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.trunk(images)
+        return torch.cat([self.score(features), self.classifier(features)], dim=1)
+
+
+def default_generator(spec: ImageSpec, latent_size: int, width: int) -> ConditionalGenerator:
+    """DCGAN's, with the class beside the noise. A product with symmetric noise would hide the sign of the
+    class's vector."""
+    inner = dcgan_generator(spec, 2 * latent_size, width)
+    return ConditionalGenerator(inner, spec.num_classes, latent_size, "concatenate")
+
+
+def default_discriminator(spec: ImageSpec, width: int) -> Judge:
+    """DCGAN's without batch norm, spectrally normalised but for the class head, which needs no bound."""
+    features = 16 * channels(spec, width)[0]
+    trunk = initialised(nn.Sequential(*dcgan_trunk(spec, width, batch_norm=False), nn.Flatten()))
+    score, classifier = nn.Linear(features, 1), nn.Linear(features, spec.num_classes)
+    return Judge(spectrally_normalised(trunk), spectrally_normalised(score), classifier)
+
+
+def printed_generator(spec: ImageSpec, latent_size: int, width: int) -> ConditionalGenerator:
+    """As printed in reports for 32 pixels and width 64; batch norm has eps 0.8, as printed.
+
+    Raises `UserError` for sizes that are no multiple of 4.
+    """
+    _check_printed(spec)
+    wide, start = 2 * width, spec.height // 4
+    layers: list[nn.Module] = [nn.Linear(latent_size, wide * start**2), nn.Unflatten(1, (wide, start, start))]
+    layers += [nn.BatchNorm2d(wide)]
+    for before, after in ((wide, wide), (wide, width)):
+        layers += [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1)]
+        layers += [nn.BatchNorm2d(after, 0.8), rectifier(0.2)]
+    layers += [nn.Conv2d(width, spec.channels, 3, 1, 1), nn.Tanh()]
+    inner = initialised(nn.Sequential(*layers))
+    return ConditionalGenerator(inner, spec.num_classes, latent_size, "multiply")
+
+
+def printed_discriminator(spec: ImageSpec, width: int) -> Judge:
+    """As printed in reports for 32 pixels and width 64: 16 to 128 channels with dropout, batch norm (eps 0.8)
+    after all convolutions but the first."""
+    _check_printed(spec)
+    layers: list[nn.Module] = []
+    for before, after in pairwise([spec.channels, width // 4, width // 2, width, 2 * width]):
+        layers += [nn.Conv2d(before, after, 3, 2, 1), rectifier(0.2), nn.Dropout2d(0.25)]
+        layers += [nn.BatchNorm2d(after, 0.8)] if before != spec.channels else []
+    trunk = initialised(nn.Sequential(*layers, nn.Flatten()))
+    features = 2 * width * (-(-spec.height // 16)) ** 2
+    return Judge(trunk, nn.Linear(features, 1), nn.Linear(features, spec.num_classes))
+
+
+def _check_printed(spec: ImageSpec) -> None:
+    if spec.height != spec.width or spec.height % 4 or spec.height < 8:
+        raise UserError(
+            f"the printed networks make square images whose size is a multiple of 4, "
+            f"not {spec.height} x {spec.width}",
+            help=["set the data set's `size`, as in data.train.size = 32"],
+        )

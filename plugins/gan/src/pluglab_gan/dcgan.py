@@ -1,0 +1,74 @@
+"""DCGAN: deep convolutional generative adversarial networks (Radford et al. 2016, arXiv:1511.06434)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pluglab.protocols import Batch, Progress
+from pluglab_gan.base import GANTrainer, diversity
+from pluglab_gan.networks import dcgan_discriminator, dcgan_generator
+from pluglab_gan.options import GANOptions
+from pluglab_gan.spectral import spectrally_normalised
+
+
+class DCGAN(GANTrainer):
+    """D learns to tell real images from G's, then G learns to fool it.
+
+    In a step G is run once: D sees its images without G's graph, and G learns from the same images as the
+    D after its own step judges them.
+    """
+
+    class Config(GANOptions):
+        width: int = Field(64, ge=8)
+        """Channels of the largest feature maps; the smallest have 8 times as many."""
+        generator_slope: float = Field(0.0, ge=0, lt=1)
+        """Slope of G's ReLU for negative values; the paper's is 0."""
+        batch_norm: bool = True
+        """Batch norm in D; G always has it."""
+        spectral_norm: bool = False
+        """Divide D's weights by their largest singular value (Miyato et al. 2018)."""
+
+    config: Config
+
+    def make_networks(self) -> tuple[nn.Module, nn.Module]:
+        c = self.config
+        generator = dcgan_generator(self.spec, c.latent_size, c.width, c.generator_slope)
+        discriminator = dcgan_discriminator(self.spec, c.width, c.batch_norm)
+        return generator, spectrally_normalised(discriminator) if c.spectral_norm else discriminator
+
+    def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
+        self.start(progress)
+        images = batch["train"].images
+        *others, last = self.shares(images)
+        for real in others:
+            with torch.no_grad():
+                fake = self.generator(self.draw(len(real)))
+            self.train_discriminator(real, fake, progress)
+        fake = self.generator(self.draw(len(last)))
+        figures = self.train_discriminator(last, fake.detach(), progress) | self.train_generator(fake)
+        self.update_average(progress, len(images))
+        return figures | {"training/diversity": diversity(fake, last)}
+
+    def train_discriminator(self, real: Tensor, fake: Tensor, progress: Progress) -> dict[str, Tensor]:
+        """One step of D on real and generated images."""
+        real = self.real(real, progress)
+        real_scores, fake_scores = self.judge(real, fake)
+        loss = self.loss.discriminator(real_scores, fake_scores)
+        penalty, figures = self.penalty(real_scores, real, fake, progress)
+        self.update(self.discriminator_optimizer, loss + penalty)
+        return {
+            "loss/discriminator": loss.detach(),
+            **figures,
+            "training/real_score": real_scores.detach().mean(),
+            "training/fake_score": fake_scores.detach().mean(),
+        }
+
+    def train_generator(self, fake: Tensor) -> dict[str, Tensor]:
+        """One step of G down what D now says of its images."""
+        loss = self.loss.generator(self.judge_fake(fake))
+        gradient = self.update_generator(loss, fake)
+        return {"loss/generator": loss.detach(), "training/generator_gradient": gradient}

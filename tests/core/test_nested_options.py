@@ -11,7 +11,7 @@ from jsonschema import Draft7Validator
 from pydantic import Field
 
 from pluglab.cli.looking import show
-from pluglab.components import Component, Options, Reference, make, named
+from pluglab.components import Component, Options, Reference, make, named, table
 from pluglab.errors import UserError
 from pluglab.plugins import Plugins
 from pluglab.recipe import Recipe, RecipeOptions, load_recipe
@@ -40,7 +40,7 @@ class Drawing(Options):
 
 class Method:
     class Config(Options):
-        drawing: Drawing = Field({})
+        drawing: Drawing = table()
         """How images are drawn."""
 
 

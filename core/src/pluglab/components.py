@@ -46,6 +46,11 @@ def named(name: str | list[str], **options: Any) -> Any:
     return Field({"name": name, **options} if options else name)
 
 
+def table(**options: Any) -> Any:
+    """The default of an option that is itself a table of options, as a recipe would write it."""
+    return Field(options)
+
+
 @dataclass(frozen=True)
 class Component:
     """A registered component with its validated options; `build` makes the object. `written` is the name
@@ -126,7 +131,7 @@ def reference_of(info: FieldInfo) -> tuple[Reference, bool] | None:
 def nested_of(info: FieldInfo) -> type[BaseModel] | None:
     """The model of an option that is a table of options, if any of those is a component; else None.
 
-    The default of such an option is a plain mapping, as a recipe would hold it.
+    The default of such an option is a `table`, whose components are not made yet.
     """
     model = info.annotation
     if not (isinstance(model, type) and issubclass(model, BaseModel)):

@@ -1,0 +1,1 @@
+"""Diffusion models: DDPM with classifier-free guidance, its U-Nets, noise schedules and samplers."""

@@ -1,0 +1,126 @@
+"""The double-conv U-Net: a layout that two reports use, after T. Capelle's public diffusion models."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from pluglab.components import Options
+from pluglab.errors import UserError
+from pluglab.protocols import ImageSpec
+from pluglab_diffusion.denoisers import NO_CLASS
+from pluglab_diffusion.denoisers.base import sinusoids
+
+
+class DoubleConvUNet(nn.Module):
+    """64-128-256-256 channels, a bottleneck of 512-512-256 and the mirrored way up; after each change of size
+    the sum of time and class embedding is added, and multi-head attention follows.
+
+    Maximum pooling halves, rounding down; bilinear upsampling returns to the skip's own size.
+    """
+
+    class Config(Options):
+        embedding: int = Field(256, ge=2, multiple_of=2)
+        """Width of the embedding of time and class."""
+        heads: int = Field(4, ge=1)
+        """Heads of each attention."""
+
+    def __init__(self, config: Config, spec: ImageSpec, num_classes: int, timesteps: int) -> None:
+        super().__init__()
+        if min(spec.height, spec.width) < 8:
+            raise UserError(
+                f"{spec.height} x {spec.width} are too small for the denoiser 'double_conv', which halves "
+                "images three times",
+                help=["choose a `size` of 8 or more"],
+            )
+        self.width = config.embedding
+        self.classes = nn.Embedding(num_classes, config.embedding) if num_classes else None
+        self.stem = DoubleConv(spec.channels, 64)
+        sizes = (64, 128), (128, 256), (256, 256)
+        self.down = nn.ModuleList(Down(a, b, config.embedding) for a, b in sizes)
+        self.down_attention = nn.ModuleList(Attention(b, config.heads) for _, b in sizes)
+        self.bottleneck = nn.Sequential(DoubleConv(256, 512), DoubleConv(512, 512), DoubleConv(512, 256))
+        sizes = (512, 128), (256, 64), (128, 64)
+        self.up = nn.ModuleList(Up(a, b, config.embedding) for a, b in sizes)
+        self.up_attention = nn.ModuleList(Attention(b, config.heads) for _, b in sizes)
+        self.out = nn.Conv2d(64, spec.channels, 1)
+
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+        emb = sinusoids(t, self.width)
+        if self.classes is not None:
+            emb = emb + self.classes(labels.clamp(min=0)) * (labels != NO_CLASS)[:, None]
+        h = self.stem(x)
+        skips = []
+        for down, attention in zip(self.down, self.down_attention, strict=True):
+            skips.append(h)
+            h = attention(down(h, emb))
+        h = self.bottleneck(h)
+        for up, attention in zip(self.up, self.up_attention, strict=True):
+            h = attention(up(h, skips.pop(), emb))
+        return self.out(h)
+
+
+class DoubleConv(nn.Module):
+    """Twice a 3x3 convolution and a norm of one group, GELU between; `residual`: then GELU of x + this."""
+
+    def __init__(self, inputs: int, outputs: int, middle: int = 0, *, residual: bool = False) -> None:
+        super().__init__()
+        self.residual, middle = residual, middle or outputs
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs, middle, 3, padding=1, bias=False),
+            nn.GroupNorm(1, middle),
+            nn.GELU(),
+            nn.Conv2d(middle, outputs, 3, padding=1, bias=False),
+            nn.GroupNorm(1, outputs),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(x + self.layers(x)) if self.residual else self.layers(x)
+
+
+class Down(nn.Module):
+    """Half the size; then the embedding is added."""
+
+    def __init__(self, inputs: int, outputs: int, emb: int) -> None:
+        super().__init__()
+        convs = DoubleConv(inputs, inputs, residual=True), DoubleConv(inputs, outputs)
+        self.convs = nn.Sequential(nn.MaxPool2d(2), *convs)
+        self.embed = nn.Sequential(nn.SiLU(), nn.Linear(emb, outputs))
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        return self.convs(x) + self.embed(emb)[:, :, None, None]
+
+
+class Up(nn.Module):
+    """The skip's size, the skip beside it; then the embedding is added."""
+
+    def __init__(self, inputs: int, outputs: int, emb: int) -> None:
+        super().__init__()
+        convs = DoubleConv(inputs, inputs, residual=True), DoubleConv(inputs, outputs, inputs // 2)
+        self.convs = nn.Sequential(*convs)
+        self.embed = nn.Sequential(nn.SiLU(), nn.Linear(emb, outputs))
+
+    def forward(self, x: Tensor, skip: Tensor, emb: Tensor) -> Tensor:
+        x = F.interpolate(x, size=skip.shape[2:], mode="bilinear", align_corners=True)
+        return self.convs(torch.cat([skip, x], dim=1)) + self.embed(emb)[:, :, None, None]
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over positions, then a perceptron; each normalised first, each residual."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.attention = nn.MultiheadAttention(channels, heads, batch_first=True)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(channels), nn.Linear(channels, channels), nn.GELU(), nn.Linear(channels, channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.flatten(2).transpose(1, 2)
+        normed = self.norm(rows)
+        rows = rows + self.attention(normed, normed, normed, need_weights=False)[0]
+        rows = rows + self.mlp(rows)
+        return rows.transpose(1, 2).reshape(x.shape)

@@ -1,0 +1,34 @@
+"""What this distribution registers. Imports nothing heavy: targets are loaded when they are used."""
+
+from pluglab.registry import Registrar
+
+_HERE = "pluglab_diffusion"
+
+
+def lab_register(registry: Registrar) -> None:
+    """The trainer `ddpm`, its denoisers, noise schedules and samplers, and pictures of sampling."""
+    add = registry.add
+    what = "denoising diffusion, with classifier-free guidance"
+    add("trainer", "ddpm", f"{_HERE}.ddpm:DDPM", summary=what, paper="arXiv:2006.11239")
+
+    kind, here = "denoiser", f"{_HERE}.denoisers"
+    add(kind, "unet", f"{here}.unet:UNet", summary="small and fast: no layer at full resolution; the default")
+    what = "64 to 512 channels, attention at every size, 23 million parameters"
+    add(kind, "double_conv", f"{here}.double_conv:DoubleConvUNet", summary=what)
+    what = "128 to 256 channels, a table of times, 33 million parameters"
+    add(kind, "residual", f"{here}.residual:ResidualUNet", summary=what)
+
+    kind, here = "noise_schedule", f"{_HERE}.schedules"
+    add(kind, "linear", f"{here}:linear", summary="variances rise linearly", paper="arXiv:2006.11239")
+    add(kind, "cosine", f"{here}:cosine", summary="the default", paper="arXiv:2102.09672")
+    add(kind, "sigmoid", f"{here}:sigmoid", summary="between the two", paper="arXiv:2212.11972")
+
+    kind, here = "sampler", f"{_HERE}.samplers"
+    add(kind, "ddpm", f"{here}:ddpm", summary="ancestral: many steps", paper="arXiv:2006.11239")
+    add(kind, "ddim", f"{here}:ddim", summary="deterministic, or with noise", paper="arXiv:2010.02502")
+    what = "second order: about 10 steps; the default"
+    add(kind, "dpm_solver_pp_2m", f"{here}:dpm_solver_pp_2m", summary=what, paper="arXiv:2211.01095")
+
+    kind, here = "evaluator", f"{_HERE}.evaluators"
+    what = "one sample from noise to image, and an animation"
+    add(kind, "reverse_process", f"{here}:ReverseProcess", summary=what, paper="arXiv:2006.11239")

@@ -1,0 +1,100 @@
+"""From a trained denoiser to images: which levels are visited, and guidance towards a class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from pluglab.components import Component, Options, Reference, named
+from pluglab.errors import UserError
+from pluglab_diffusion.denoisers import NO_CLASS
+
+Spacing = Literal["trailing", "quadratic"]
+Network = Callable[[Tensor, Tensor, Tensor], Tensor]
+GUIDANCE = 1.5  # what 'auto' stands for in a class-conditional model
+
+
+class Sampling(Options):
+    """How images are drawn from a diffusion model."""
+
+    sampler: Annotated[Component, Reference("sampler")] = named("dpm_solver_pp_2m")
+    """How to get from one noise level to the next."""
+    steps: int = Field(12, ge=1)
+    """Passes through the denoiser; at most T."""
+    guidance: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
+    """Weight w of classifier-free guidance: 0 forgets the class, 1 is the plain conditional model at half
+    the cost, more exaggerates the class. auto: 1.5, or none in an unconditional model."""
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    """Guide only where t / T lies in it; elsewhere w is 1, at half the cost (Kynkaanniemi et al. 2024)."""
+    rescale: float = Field(0.0, ge=0, le=1)
+    """Share to which a guided prediction is brought back to the spread of the unguided one (Lin et al. 2023,
+    section 3.4); for large w."""
+    spacing: Spacing = "trailing"
+    """Which levels are visited: evenly spaced ones from the last on ('trailing'), or more of those with
+    little noise ('quadratic')."""
+    clip: bool = True
+    """Clip every guess of the clean image to [-1, 1]."""
+    batch_size: int = Field(250, ge=1)
+    """Images drawn at once: it bounds the memory. A sampler without noise draws the same ones with any."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Sampling:
+        low, high = self.guidance_interval
+        if not 0 <= low < high <= 1:
+            raise ValueError("should have a guidance_interval that rises within [0, 1]")
+        return self
+
+    def weight(self, *, conditional: bool) -> float:
+        """The weight w. Raises `UserError` for guidance of an unconditional model."""
+        if self.guidance == "auto":
+            return GUIDANCE if conditional else 1.0
+        if not conditional and self.guidance != 1:
+            raise UserError(
+                f"guidance {self.guidance:g} needs a class-conditional model, and this one knows no classes",
+                help=['leave `guidance` at "auto", or train on data with labels'],
+            )
+        return self.guidance
+
+    def guides(self, t: int, timesteps: int) -> bool:
+        """Whether level t, counted from 0, lies in the guidance interval."""
+        low, high = self.guidance_interval
+        return low <= (t + 1) / timesteps <= high
+
+
+def times(timesteps: int, steps: int, spacing: Spacing) -> list[int]:
+    """`steps` falling levels from T - 1 on, all different. Raises `UserError` for more steps than levels.
+
+    'trailing' is that of Lin et al. 2023 (section 3.3); 'quadratic' the one that Song et al. 2021 (appendix
+    D.2) took for small images, but reaching the last level, which is where sampling starts from noise.
+    """
+    if steps > timesteps:
+        raise UserError(
+            f"{steps} sampling steps are more than the model's {timesteps} noise levels",
+            help=[f"choose at most {timesteps} `steps`"],
+        )
+    power = 2 if spacing == "quadratic" else 1
+    shares = [((steps - i) / steps) ** power for i in range(steps)]
+    return [max(round(timesteps * share) - 1, steps - 1 - i) for i, share in enumerate(shares)]
+
+
+def guided(network: Network, x: Tensor, t: Tensor, labels: Tensor, w: float, rescale: float = 0.0) -> Tensor:
+    """free + w (conditional - free), of one pass through the network with twice the images (Ho and Salimans
+    2022, eq. 6, whose w is one less). For w = 1 or 0 one of the two is all that is computed."""
+    nothing = torch.full_like(labels, NO_CLASS)
+    if w in (0, 1):
+        return network(x, t, labels if w else nothing)
+    both = network(torch.cat([x, x]), torch.cat([t, t]), torch.cat([labels, nothing]))
+    conditional, free = both.chunk(2)
+    output = free + w * (conditional - free)
+    return rescaled(output, conditional, rescale) if rescale else output
+
+
+def rescaled(output: Tensor, conditional: Tensor, share: float) -> Tensor:
+    """`output` with, to that share, the deviation of `conditional` in each image (Lin et al. 2023, eq. 15
+    and 16)."""
+    ratio = conditional.std((1, 2, 3), keepdim=True) / output.std((1, 2, 3), keepdim=True)
+    return output * (share * ratio + 1 - share)

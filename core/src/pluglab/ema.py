@@ -58,7 +58,7 @@ class EMA:
             average.copy_(value)
 
     @torch.no_grad()
-    def __call__(self, *inputs: Tensor) -> Tensor:
+    def __call__(self, *inputs: Any) -> Tensor:
         """The average's output, in float32."""
         with self._precision():
             output: Tensor = self.network(*inputs)

@@ -82,9 +82,10 @@ class GANTrainer(TrainerBase):
 
     def judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """D's outputs for real and for generated images, in one forward pass; in one each where batch norm
-        would tell D from the rest of the batch what an image is."""
+        would tell D from the rest of the batch what an image is, or where the real images alone are
+        differentiated twice."""
         real, fake = self.view(real), self.view(fake)
-        if self.mixes_batch:
+        if self.mixes_batch or real.requires_grad:
             return self.discriminator(real), self.discriminator(fake)
         both = self.discriminator(torch.cat([real, fake]))
         return both[: len(real)], both[len(real) :]
@@ -112,15 +113,18 @@ class GANTrainer(TrainerBase):
         with self.fabric.no_backward_sync(cast(_FabricModule, self.discriminator)):
             return self.discriminator(self.view(fake))
 
-    def update_generator(self, loss: Tensor, fake: Tensor) -> Tensor:
+    def update_generator(self, loss: Tensor, fake: Tensor, penalty: Tensor | None = None) -> Tensor:
         """One step of G down `loss`, a function of `fake`. Returns the gradient's length at an image, a mean.
 
         The loss is differentiated with respect to the images only, and their gradient goes on into G: no
-        gradient of D's weights is computed.
+        gradient of D's weights is computed. `penalty` is one more loss, of G alone.
         """
         (gradient,) = torch.autograd.grad(loss, fake)
         self.generator_optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(fake, gradient)
+        if penalty is None:
+            self.fabric.backward(fake, gradient)
+        else:
+            self.fabric.backward((fake * gradient).sum() + penalty)
         self.generator_optimizer.step()
         return gradient.flatten(1).norm(dim=1).mean() * len(fake)
 

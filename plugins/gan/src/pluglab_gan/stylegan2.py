@@ -1,0 +1,147 @@
+"""StyleGAN2-lite: styles in every layer, two lazy regularisers (Karras et al. 2020, arXiv:1912.04958)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pluglab.components import Component, Reference, named
+from pluglab.errors import UserError
+from pluglab.protocols import Batch, ImageSpec, Progress
+from pluglab_gan import stylegan2_networks as networks
+from pluglab_gan.base import CHUNK, diversity
+from pluglab_gan.dcgan import DCGAN
+from pluglab_gan.options import GANOptions
+from pluglab_gan.stylegan2_path_length import PathLength, path_lengths
+
+SIZES = 32, 64, 128
+
+
+class StyleGAN2Lite(DCGAN):
+    """G: latents become styles w, which scale the channels of every convolution; noise adds what is random.
+
+    D and G descend the adversarial loss; every few steps D also the penalty on its gradient, and G the path
+    length penalty, each multiplied by the steps between.
+    """
+
+    class Config(GANOptions):
+        generator_optimizer: Annotated[Component, Reference("optimizer")] = named(
+            "adam", lr=2e-4, betas=(0.0, 0.99)
+        )
+        """The optimizer of G, with its own learning rate."""
+        discriminator_optimizer: Annotated[Component, Reference("optimizer")] = named(
+            "adam", lr=2e-4, betas=(0.0, 0.99)
+        )
+        """The optimizer of D, with its own learning rate."""
+        latent_size: int = Field(512, ge=1)
+        """Numbers that an image is made from, and numbers of its style."""
+        r1: float = Field(1.0, ge=0)
+        """Weight of the squared gradient of D at real images (Mescheder et al. 2018)."""
+        penalty_every: int = Field(4, ge=1)
+        """Steps between two of D's penalties; each then counts that many times."""
+        capacity: int = Field(16, ge=1)
+        """Width: no layer has more than 32 times as many channels. 16 is the printed network."""
+        attention_heads: int = Field(8, ge=0)
+        """Heads of linear attention in D after its first block and in G before its last; 0: no attention."""
+        start: networks.Start = "constant"
+        """What the 4 x 4 start of G is: a learned constant, or a transposed convolution of the style."""
+        mapping_depth: int = Field(8, ge=1)
+        """Layers between the latent and the style."""
+        mapping_rate: float = Field(0.1, gt=0)
+        """Learning-rate multiplier of these layers; the paper's is 0.01."""
+        style_mixing: float = Field(0.9, ge=0, le=1)
+        """Share of training images that take the styles of a second latent from a random block on."""
+        path_length: float = Field(2.0, ge=0)
+        """Weight of the path-length penalty."""
+        path_length_every: int = Field(32, ge=1)
+        """Steps between two path-length penalties; each then counts that many times."""
+        truncation: float = Field(1.0, ge=0, le=1)
+        """Share psi of a style's distance to the mean style that is kept when sampling: below 1, images are
+        more typical and less varied."""
+
+    config: Config  # type: ignore[assignment]
+
+    def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
+        super().__init__(config, data)
+        self.path_length = PathLength()
+
+    def make_networks(self) -> tuple[nn.Module, nn.Module]:
+        c, size, channels = self.config, _size(self.spec), self.spec.channels
+        mapping = networks.Mapping(c.latent_size, c.mapping_depth, c.mapping_rate)
+        synthesis = networks.Synthesis(size, channels, c.latent_size, c.capacity, c.start, c.attention_heads)
+        self.blocks = len(synthesis.blocks)
+        generator = networks.Generator(mapping, synthesis, c.style_mixing)
+        return generator, networks.Discriminator(size, channels, c.capacity, c.attention_heads)
+
+    def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
+        self.start(progress)
+        real = batch["train"].images
+        shift = self.shift(len(real), progress)
+        fake = self.generator(self.draw(len(real)), shift)
+        figures: dict[str, Tensor] = {}
+        for some_real, some_fake in zip(self.shares(real), self.shares(fake.detach()), strict=True):
+            figures |= self.train_discriminator(some_real, some_fake, progress)
+        loss = self.loss.generator(self.judge_fake(fake))
+        penalty, lengths = self.path_penalty(fake, shift, progress)
+        gradient = self.update_generator(loss, fake, penalty)
+        self.update_average(progress, len(real))
+        return {
+            **figures,
+            **lengths,
+            "loss/generator": loss.detach(),
+            "training/generator_gradient": gradient,
+            "training/diversity": diversity(fake, real),
+        }
+
+    def shift(self, n: int, progress: Progress) -> Tensor | None:
+        """In steps with a path-length penalty: zeros N x blocks x Z that are added to the styles, so that the
+        images can be differentiated with respect to them."""
+        c = self.config
+        if not c.path_length or progress.step % c.path_length_every:
+            return None
+        return torch.zeros(n, self.blocks, c.latent_size, device=self.fabric.device, requires_grad=True)
+
+    def path_penalty(
+        self, fake: Tensor, shift: Tensor | None, progress: Progress
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """The weighted penalty, and it and the mean length bare, to log; None and nothing without a shift."""
+        if shift is None:
+            return None, {}
+        every = self.config.path_length_every
+        lengths = path_lengths(fake, shift, torch.randn_like(fake))
+        average = cast(Tensor, self.fabric.all_reduce(lengths.detach().mean(), reduce_op="mean"))
+        penalty = self.path_length.penalty(lengths, average, progress.step // every)
+        figures = {"loss/path_length": penalty.detach(), "training/path_length": average}
+        return every * self.config.path_length * penalty, figures
+
+    def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """Images of the averaged weights, N x C x H x W in [-1, 1]. All have one noise, the same in every
+        call, so that between two images only the latent differs."""
+        fixed = networks.draw_noise(1, self.blocks, torch.device("cpu"), torch.Generator().manual_seed(0))
+        noise = [one.to(latents.device) for one in fixed]
+        return torch.cat([self._images(part, noise) for part in latents.split(CHUNK)])
+
+    def sample(self, n: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+        """n images of the averaged weights, N x C x H x W in [-1, 1], each with noise of its own."""
+        parts = []
+        for latents in self.latents(n, generator).split(CHUNK):
+            noise = networks.draw_noise(len(latents), self.blocks, latents.device, generator)
+            parts.append(self._images(latents, noise))
+        return torch.cat(parts)
+
+    def _images(self, latents: Tensor, noise: Sequence[Tensor]) -> Tensor:
+        return self.ema(latents, None, noise, self.config.truncation).clamp(-1, 1)
+
+
+def _size(spec: ImageSpec) -> int:
+    """Height and width. Raises `UserError` for images that the networks cannot be made for."""
+    if spec.height == spec.width and spec.height in SIZES:
+        return spec.height
+    raise UserError(
+        f"trainer 'stylegan2_lite' cannot make images of {spec.height} x {spec.width}",
+        help=["its images are 32 x 32, 64 x 64 or 128 x 128: give the data set one of these as its `size`"],
+    )

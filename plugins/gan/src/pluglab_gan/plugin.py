@@ -19,8 +19,8 @@ def _trainers(registry: Registrar) -> None:
     add("trainer", "sngan", f"{_HERE}.sngan:SNGAN", summary=what, paper="arXiv:1802.05957")
     what = "spectral normalisation and self-attention in both networks"
     add("trainer", "sagan", f"{_HERE}.sagan:SAGAN", summary=what, paper="arXiv:1805.08318")
-    what = "styles in every layer, lazy R1 and path-length regularisation"
-    add("trainer", "stylegan2_lite", f"{_HERE}.stylegan2:StyleGAN2Lite", summary=what, paper="arXiv:1912.04958")
+    what, where = "styles in every layer, two lazy regularisers", f"{_HERE}.stylegan2:StyleGAN2Lite"
+    add("trainer", "stylegan2_lite", where, summary=what, paper="arXiv:1912.04958")
     what = "images of a class asked for, by a discriminator that also classifies"
     add("trainer", "acgan", f"{_HERE}.acgan:ACGAN", summary=what, paper="arXiv:1610.09585")
 

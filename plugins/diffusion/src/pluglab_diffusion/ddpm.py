@@ -143,7 +143,7 @@ class DDPM(TrainerBase):
         The levels are evenly spaced, and as many as `sampling` has or a few more, so that the frames are.
         """
         steps = whole_steps(self.process.timesteps, self.sampling.steps, frames)
-        path = self.process.levels(times(self.process.timesteps, steps, "trailing"))
+        path = self.process.levels(times(self.process.timesteps, steps, spacing=1))
         x = self.latents(n, generator)
         states = [x, *self.states(x, self.asked(labels, n), path, generator)]
         every = steps // (frames - 1)

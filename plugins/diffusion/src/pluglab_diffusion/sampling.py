@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -13,7 +14,6 @@ from pluglab.components import Component, Options, Reference, named
 from pluglab.errors import UserError
 from pluglab_diffusion.denoisers import NO_CLASS
 
-Spacing = Literal["trailing", "quadratic"]
 Network = Callable[[Tensor, Tensor, Tensor], Tensor]
 GUIDANCE = 1.5  # what 'auto' stands for in a class-conditional model
 
@@ -33,9 +33,9 @@ class Sampling(Options):
     rescale: float = Field(0.0, ge=0, le=1)
     """Share to which a guided prediction is brought back to the spread of the unguided one (Lin et al. 2023,
     section 3.4); for large w."""
-    spacing: Spacing = "trailing"
-    """Which levels are visited: evenly spaced ones from the last on ('trailing'), or more of those with
-    little noise ('quadratic')."""
+    spacing: float = Field(1.5, ge=1, le=3)
+    """Exponent of the levels visited, t = T (i / steps)^spacing: 1 is evenly spaced, more puts more of them
+    where there is little noise."""
     clip: bool = True
     """Clip every guess of the clean image to [-1, 1]."""
     batch_size: int = Field(250, ge=1)
@@ -65,20 +65,19 @@ class Sampling(Options):
         return low <= (t + 1) / timesteps <= high
 
 
-def times(timesteps: int, steps: int, spacing: Spacing) -> list[int]:
+def times(timesteps: int, steps: int, spacing: float) -> list[int]:
     """`steps` falling levels from T - 1 on, all different. Raises `UserError` for more steps than levels.
 
-    'trailing' is that of Lin et al. 2023 (section 3.3); 'quadratic' the one that Song et al. 2021 (appendix
-    D.2) took for small images, but reaching the last level, which is where sampling starts from noise.
+    With `spacing` 1 they are the trailing ones of Lin et al. 2023 (section 3.3), with 2 the quadratic ones of
+    Song et al. 2021 (appendix D.2), made to begin at the last level, which is where sampling starts.
     """
     if steps > timesteps:
         raise UserError(
             f"{steps} sampling steps are more than the model's {timesteps} noise levels",
             help=[f"choose at most {timesteps} `steps`"],
         )
-    power = 2 if spacing == "quadratic" else 1
-    shares = [((steps - i) / steps) ** power for i in range(steps)]
-    return [max(round(timesteps * share) - 1, steps - 1 - i) for i, share in enumerate(shares)]
+    counted = [timesteps * ((steps - i) / steps) ** spacing for i in range(steps)]
+    return [max(math.floor(t + 0.5) - 1, steps - 1 - i) for i, t in enumerate(counted)]
 
 
 def guided(network: Network, x: Tensor, t: Tensor, labels: Tensor, w: float, rescale: float = 0.0) -> Tensor:

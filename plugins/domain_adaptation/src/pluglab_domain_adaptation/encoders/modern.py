@@ -25,6 +25,13 @@ class Modern(EncoderBase):
         third = [*_convolution(2 * w, 4 * w), *_convolution(4 * w, 4 * w)]
         return nn.Sequential(*first, *second, *third, nn.AdaptiveAvgPool2d(2), nn.Flatten())
 
+    def private_features(self) -> nn.Module:
+        """Three convolutions to as many features: what a domain has to itself is its look, not its classes."""
+        w = self.config.width
+        first = [*_convolution(self.spec.channels, w), nn.MaxPool2d(2)]
+        second = [*_convolution(w, 2 * w), nn.MaxPool2d(2), *_convolution(2 * w, 4 * w)]
+        return nn.Sequential(*first, *second, nn.AdaptiveAvgPool2d(2), nn.Flatten())
+
     def classifier(self, classes: int) -> nn.Module:
         return nn.Sequential(nn.Linear(self.out_features, 128), nn.LeakyReLU(0.1), nn.Linear(128, classes))
 

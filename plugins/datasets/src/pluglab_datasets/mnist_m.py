@@ -40,6 +40,9 @@ class MNISTMOptions(DigitOptions):
     """Test images: the original 'release', 'built' here, or 'auto': the release if its file is there."""
     seed: int = 0
     """Chooses the photograph and the place in it that each digit is blended into, where images are built."""
+    binary: bool = True
+    """Make every pixel of a digit that is not black white before it is blended, as in the release, whose
+    strokes have no soft edge. Without, the edges of a stroke are dark outlines."""
 
 
 class MNISTM(PreparedDataset):
@@ -90,9 +93,10 @@ class MNISTM(PreparedDataset):
 
     def _blended(self, split: str, digits: np.ndarray, labels: np.ndarray, photos: list[np.ndarray]) -> Part:
         generator = np.random.default_rng(derived_seed(self.name, self.config.seed, split))
+        digits = np.where(digits > 0, np.uint8(255), np.uint8(0)) if self.config.binary else digits
         pixels = blend(centre(digits, 32), photos, generator)
         return Part(centre(pixels, self.config.size), labels, self._recipe(split, len(photos)))
 
     def _recipe(self, split: str, photos: int) -> dict[str, Any]:
         source = f"built from the {split} digits of MNIST on {photos} {split} photographs of BSDS500"
-        return {"source": source, "seed": self.config.seed}
+        return {"source": source, "seed": self.config.seed, "binary": self.config.binary}

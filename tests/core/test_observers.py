@@ -149,6 +149,7 @@ def test_tensorboard_shows_scalars_pictures_and_tables(run: RunInfo) -> None:
     assert [(event.step, event.value) for event in found.Scalars("train/loss")] == [(10, 0.5), (20, 0.5)]
     assert found.Scalars("accuracy/target_test")[0].value == 0.75
     assert {image.width for tag in ("still", "film") for image in found.Images(f"accuracy/{tag}")} == {5}
+    assert found.Images("accuracy/film")[0].encoded_image_string.startswith(b"GIF89a")
     text = found.Tensors("accuracy/classes/text_summary")[0].tensor_proto.string_val[0].decode()
     assert text == "| class | accuracy |\n| --- | --- |\n| a\\|b | 0.1235 |\n| c | 1 |\n"
     assert found.Tensors("health/text_summary")

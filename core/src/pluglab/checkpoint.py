@@ -6,13 +6,14 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pluglab.errors import UserError
 from pluglab.files import write_file as write_file
 
 _NAME = re.compile(r"step_(\d+)\.([0-9a-f]{16})\.pt")
@@ -34,6 +35,13 @@ class CheckpointFile:
             raise ValueError(f"{self.path.name} is damaged ({len(content)} bytes, wrong digest)")
         state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return state
+
+
+def check_identity(state: Mapping[str, Any], identity: str, folder: Path) -> None:
+    """Raises `UserError` for a state that was saved by another experiment."""
+    if state["identity"] != identity:
+        help = ["start a new run, or restore the recipe.toml of the run folder"]
+        raise UserError(f"the checkpoint in {folder} is of another recipe", help=help)
 
 
 class Checkpoints:

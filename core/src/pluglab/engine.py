@@ -11,9 +11,9 @@ import torch
 
 from pluglab import evaluation as evaluations
 from pluglab.builtin.metrics_jsonl import read_history
-from pluglab.checkpoint import Checkpoints
+from pluglab.checkpoint import Checkpoints, check_identity
 from pluglab.data import Stream, derived_seed
-from pluglab.errors import RunError, UserError
+from pluglab.errors import RunError
 from pluglab.health import Health
 from pluglab.machine import LabFabric
 from pluglab.material import Material
@@ -22,7 +22,8 @@ from pluglab.plugins import Plugins
 from pluglab.protocols import Diagnoses, Evaluation, EvaluationContext, Progress
 from pluglab.randomness import random_state, restore_random_state, seed_everything
 from pluglab.recipe import EvaluatorUse, Recipe
-from pluglab.runs import RunInfo
+from pluglab.runfolder import CHECKPOINTS
+from pluglab.runs import RunInfo, figures_at
 from pluglab.selection import Selector
 from pluglab.signals import Signals
 
@@ -44,7 +45,7 @@ class Engine:
         self.recipe, self.material, self.plugins, self.fabric = recipe, material, plugins, fabric
         self.info, self.cache = info, cache
         self.total = info.steps
-        self.checkpoints = Checkpoints(info.folder / "checkpoints")
+        self.checkpoints = Checkpoints(info.folder / CHECKPOINTS)
         self.meter, self.clock, self.health = Meter(), Clock(), Health()
         self.step = 0
         self.selector = Selector(recipe, material.hidden())
@@ -96,9 +97,7 @@ class Engine:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a saved state. Raises `UserError` if it is another experiment's."""
-        if state["identity"] != self.recipe.identity():
-            help = ["start a new run, or restore the recipe.toml of the run folder"]
-            raise UserError(f"the checkpoint in {self.info.folder} is of another recipe", help=help)
+        check_identity(state, self.recipe.identity(), self.info.folder)
         self.trainer.load_state_dict(state["trainer"])
         self.step, self.selector.best = state["step"], dict(state["best"])
         sums = {name: value.to(self.fabric.device) for name, value in state["meter"]["sums"].items()}
@@ -198,8 +197,7 @@ class Engine:
         due = [use for use in self.recipe.evaluators if use.every and self.step % use.every == 0]
         scalars: dict[str, float] = {}
         for use in due:
-            folder = self.info.folder / "figures" / f"step_{self.step:08d}"
-            scalars |= self._evaluate(use, folder).scalars
+            scalars |= self._evaluate(use, figures_at(self.info.folder, self.step)).scalars
         return self.selector.improves(self.step, scalars)
 
     def _evaluate(self, use: EvaluatorUse, folder: Path) -> Evaluation:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 
 from pluglab.errors import Problem, RecipeError
+from pluglab.pictures import save_picture
 from pluglab.protocols import Evaluation, EvaluationContext, Evaluator
 from pluglab.recipe import EvaluatorUse, Recipe
 from pluglab.training import modules_of, set_mode
@@ -46,12 +44,17 @@ def _misfits(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _misfit(recipe: Recipe, index: int, use: EvaluatorUse, capability: type) -> Problem:
-    able = (inspect.getdoc(capability) or capability.__name__).strip("'")
-    methods = ", ".join(f"{name}()" for name in vars(capability) if not name.startswith("_"))
+    able, methods = words_of(capability)
     trainer = recipe.options.trainer.name
     message = f"evaluator '{use.component.name}' needs a trainer that can {able}; '{trainer}' cannot"
     help = [f"a trainer can {able} if it has {methods}; or leave this evaluator out"]
     return recipe.problem(("evaluate", index, "name"), message, help=help)
+
+
+def words_of(capability: type) -> tuple[str, str]:
+    """What a trainer that has the capability can do, and the methods that make it so."""
+    able = (inspect.getdoc(capability) or capability.__name__).strip("'")
+    return able, ", ".join(f"{name}()" for name in vars(capability) if not name.startswith("_"))
 
 
 @contextmanager
@@ -78,16 +81,3 @@ def evaluate(
     for name, figure in evaluation.figures.items():
         save_picture(figure, context.folder / f"{context.label}_{name}")
     return evaluation
-
-
-def save_picture(figure: np.ndarray, stem: Path) -> Path:
-    """uint8 H x W x 3 as PNG, T x H x W x 3 as GIF (8 frames a second)."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    if figure.ndim == 3:
-        path = stem.with_name(stem.name + ".png")
-        Image.fromarray(figure).save(path)
-        return path
-    path = stem.with_name(stem.name + ".gif")
-    frames = [Image.fromarray(frame) for frame in figure]
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=125, loop=0)
-    return path

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pluglab.checkpoint import write_file
+from pluglab.checkpoint import Checkpoints
 from pluglab.engine import Engine
 from pluglab.errors import InterruptedRunError, LabError, UserError
 from pluglab.evaluation import check_fit
+from pluglab.files import write_file
 from pluglab.machine import LabFabric, choose
 from pluglab.material import Library, Material
 from pluglab.plugins import Plugins
@@ -22,6 +23,7 @@ from pluglab.protocols import DataContext, Table
 from pluglab.recipe import Machine, Recipe, RecipeFile, load_recipe
 from pluglab.results import compare, markdown
 from pluglab.runfolder import (
+    CHECKPOINTS,
     EXPERIMENT,
     RECIPE,
     RESULTS,
@@ -166,14 +168,15 @@ def experiment_identity(recipes: Sequence[Recipe]) -> str:
 def reopen(folder: Path, session: Session) -> Experiment:
     """The experiment or run in `folder`, from its own resolved recipes."""
     runs = run_folders(folder)
-    recipes = [_reread(run, session.plugins) for run in runs]
+    recipes = [reread(run, session.plugins) for run in runs]
     with session.launch(recipes[0].options.run).rank_zero_first():
         prepared = prepare(recipes, session)
         prepare_evaluators(prepared)
     return Experiment(folder, runs, prepared)
 
 
-def _reread(run: RunFolder, plugins: Plugins) -> Recipe:
+def reread(run: RunFolder, plugins: Plugins) -> Recipe:
+    """The resolved recipe of a run. Raises `UserError` if it was changed since."""
     recipe = load_recipe(run.path / RECIPE).resolve_all(plugins.registry)[0]
     if recipe.identity() != run.read()["identity"]:
         help = ["undo the change, or start a new run with `lab run` on the changed file"]
@@ -261,6 +264,7 @@ def _facts(prepared: Prepared, engine: Engine) -> dict[str, Any]:
     return {
         "machine": vars(engine.fabric.choice),
         "data": prepared.material.provenance(),
+        "specs": {role: vars(spec) for role, spec in prepared.material.specs().items()},
         "steps": engine.total,
         "protocol": _protocol(prepared),
     }
@@ -306,18 +310,20 @@ def evaluate_again(experiment: Experiment, session: Session, step: int | None) -
         with run.held():
             engine = _engine(prepared, info, session)
             engine.observed = False  # the history is that of the training
-            _load(engine, run, step)
+            engine.load_state_dict(checkpoint_of(run, step))
             found[run.path.name] = engine.evaluate_all(run.path / "figures" / f"evaluated_{engine.step:08d}")
     return found
 
 
-def _load(engine: Engine, run: RunFolder, step: int | None) -> None:
+def checkpoint_of(run: RunFolder, step: int | None) -> dict[str, Any]:
+    """The saved state of a step; else of the reported step, or the newest. Raises `UserError`."""
+    checkpoints = Checkpoints(run.path / CHECKPOINTS)
     wanted = step if step is not None else run.results().get("step")
     with warnings.catch_warnings(record=True) as damaged:
-        found = engine.checkpoints.latest() if wanted is None else engine.checkpoints.at(wanted)
+        found = checkpoints.latest() if wanted is None else checkpoints.at(wanted)
     if found is None:
-        steps = ", ".join(str(file.step) for file in engine.checkpoints.files()) or "none"
+        steps = ", ".join(str(file.step) for file in checkpoints.files()) or "none"
         help = [str(item.message) for item in damaged]
         which = "" if wanted is None else f" of step {wanted}"
         raise UserError(f"{run.path} has no whole checkpoint{which}; there are: {steps}", help=help)
-    engine.load_state_dict(found[1])
+    return found[1]

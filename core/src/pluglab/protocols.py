@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pluglab.images import ImageSpec as ImageSpec
+from pluglab.runs import figures_at
 
 if TYPE_CHECKING:
     import numpy as np
@@ -188,6 +189,13 @@ class EvaluationContext:
     cache: Path
     history: Sequence[Mapping[str, Any]]
     device: torch.device
+
+    def earlier(self, figure: str) -> list[Path]:
+        """The PNG files of this evaluator's figure from earlier steps of the training, in their order."""
+        mine = [event for event in self.history if event.get("name") == self.label]
+        steps = sorted({event["step"] for event in mine if event["step"] < self.step})
+        files = [figures_at(self.run, step) / f"{self.label}_{figure}.png" for step in steps]
+        return [file for file in files if file.is_file()]
 
 
 class Evaluator(Protocol):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pluglab.recipe import Recipe
 
 RECIPE, RUN, RESULTS, EXPERIMENT = "recipe.toml", "run.json", "results.json", "experiment.json"
+CHECKPOINTS = "checkpoints"
 
 
 def slug(text: str) -> str:

@@ -1,9 +1,14 @@
-"""What observers are told about a run."""
+"""What observers and evaluators are told about a run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+
+def figures_at(run: Path, step: int) -> Path:
+    """Where the figures of an evaluation during the training are, in the run's folder."""
+    return run / "figures" / f"step_{step:08d}"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pluglab.results import markdown
 from pluglab.runs import RunInfo
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch.utils.tensorboard import SummaryWriter
 
 # A run that is only evaluated has no writer, and writes no events.
@@ -43,10 +44,23 @@ def lab_evaluated(run: RunInfo, step: int, name: str, evaluation: Evaluation) ->
     for key, value in evaluation.scalars.items():
         writer.add_scalar(f"{name}/{key}", value, step)
     for key, figure in evaluation.figures.items():
-        first = figure[0] if figure.ndim == 4 else figure
-        writer.add_image(f"{name}/{key}", first, step, dataformats="HWC")
+        if figure.ndim == 4:
+            _add_film(writer, f"{name}/{key}", figure, step)
+        else:
+            writer.add_image(f"{name}/{key}", figure, step, dataformats="HWC")
     for key, table in evaluation.tables.items():
         writer.add_text(f"{name}/{key}", markdown(table), step)
+
+
+def _add_film(writer: SummaryWriter, tag: str, film: np.ndarray, step: int) -> None:
+    """T x H x W x 3 as an animated GIF, which TensorBoard plays among its images."""
+    from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
+
+    from pluglab.pictures import encode_gif
+
+    _, height, width, _ = film.shape
+    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encode_gif(film))
+    writer._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
 
 
 def lab_health(run: RunInfo, step: int, message: str) -> None:

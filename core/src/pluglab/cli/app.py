@@ -7,63 +7,21 @@ from typing import Annotated
 
 import typer
 
-from pluglab.plugins import Plugins, load_plugins
-
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file.", show_default=False)]
-RunPath = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A folder that `lab run` made.", show_default=False)
-]
-Sets = Annotated[
-    list[str],
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Override an option of the recipe, for example --set trainer.optimizer.lr=3e-4; may be given "
-        "again. In a recipe with variants it counts for those that have the option.",
-        show_default=False,
-    ),
-]
-Variants = Annotated[
-    list[str],
-    typer.Option(
-        "--variant",
-        metavar="NAME",
-        help="Only this variant of the recipe; may be given again.",
-        show_default=False,
-    ),
-]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-root",
-        envvar="LAB_DATA_ROOT",
-        metavar="DIR",
-        help="The folder that holds your data sets (MNIST/, USPS/, ...). It is never written to.",
-        show_default=False,
-    ),
-]
-RunDir = Annotated[
-    Path,
-    typer.Option("--run-dir", envvar="LAB_RUN_DIR", metavar="DIR", help="The folder that holds the runs."),
-]
-PluginFiles = Annotated[
-    list[Path],
-    typer.Option(
-        "--plugin",
-        metavar="FILE.py",
-        help="Load one Python file as a plugin; may be given again.",
-        show_default=False,
-    ),
-]
-# A flag takes no value: its metavar is empty.
-Resume = Annotated[
-    bool,
-    typer.Option("--resume", metavar="", help="Go on with the newest unfinished run of this recipe, if any."),
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", metavar="", help="Check everything, run and write nothing.")
-]
-AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
+from pluglab.cli.parameters import (
+    AsJson,
+    DataRoot,
+    DryRun,
+    PluginFiles,
+    RecipePath,
+    Resume,
+    RunDir,
+    RunPath,
+    Sets,
+    Variants,
+    plugins_with,
+)
+from pluglab.cli.using import add_using
+from pluglab.plugins import Plugins
 
 EPILOG = """
 Begin with `lab list recipes`, `lab run RECIPE --dry-run` and `lab run RECIPE`.
@@ -93,15 +51,11 @@ def build_app(plugins: Plugins) -> typer.Typer:
         rich_markup_mode="markdown",
     )
     _add_running(app, plugins)
+    add_using(app, plugins)
     _add_looking(app, plugins)
     _add_checking(app, plugins)
     plugins.add_commands(app)
     return app
-
-
-def _with(plugins: Plugins, files: list[Path]) -> Plugins:
-    """The plugins, with files given by `--plugin`."""
-    return load_plugins(files) if files else plugins
 
 
 def _add_running(app: typer.Typer, plugins: Plugins) -> None:
@@ -125,7 +79,7 @@ def _add_running(app: typer.Typer, plugins: Plugins) -> None:
         """
         from pluglab.cli import running
 
-        session = running.session(_with(plugins, plugin), data_root, plugin)
+        session = running.session(plugins_with(plugins, plugin), data_root, plugin)
         running.run(recipe, sets, variant, run_dir, session, resume=resume, dry_run=dry_run)
 
     @app.command()
@@ -133,7 +87,7 @@ def _add_running(app: typer.Typer, plugins: Plugins) -> None:
         """Go on with an interrupted, killed or failed run or experiment, bit for bit where it stopped."""
         from pluglab.cli import running
 
-        running.resume(run, data_root, plugin, _with(plugins, plugin))
+        running.resume(run, data_root, plugin, plugins_with(plugins, plugin))
 
     @app.command()
     def evaluate(
@@ -148,7 +102,7 @@ def _add_running(app: typer.Typer, plugins: Plugins) -> None:
         """Run a run's evaluators again on one of its checkpoints."""
         from pluglab.cli import running
 
-        running.evaluate(run, step, data_root, plugin, _with(plugins, plugin), as_json=as_json)
+        running.evaluate(run, step, data_root, plugin, plugins_with(plugins, plugin), as_json=as_json)
 
 
 def _add_looking(app: typer.Typer, plugins: Plugins) -> None:
@@ -172,7 +126,7 @@ def _add_looking(app: typer.Typer, plugins: Plugins) -> None:
         """List plugins, components, recipes or runs."""
         from pluglab.cli import looking
 
-        looking.list_(what, _with(plugins, plugin), run_dir, as_json=as_json)
+        looking.list_(what, plugins_with(plugins, plugin), run_dir, as_json=as_json)
 
     @app.command()
     def show(
@@ -188,7 +142,7 @@ def _add_looking(app: typer.Typer, plugins: Plugins) -> None:
         """Show every option of a component, or a resolved recipe with the origin of each value."""
         from pluglab.cli import looking
 
-        looking.show(kind, name, sets, variant, _with(plugins, plugin), as_json=as_json)
+        looking.show(kind, name, sets, variant, plugins_with(plugins, plugin), as_json=as_json)
 
 
 def _add_checking(app: typer.Typer, plugins: Plugins) -> None:
@@ -206,7 +160,7 @@ def _add_checking(app: typer.Typer, plugins: Plugins) -> None:
         """Show each network of a recipe: layers, output shapes, parameters."""
         from pluglab.cli import looking, running
 
-        session = running.session(_with(plugins, plugin), data_root, plugin)
+        session = running.session(plugins_with(plugins, plugin), data_root, plugin)
         looking.describe(recipe, sets, variant, session, as_json=as_json)
 
     @app.command()
@@ -219,7 +173,7 @@ def _add_checking(app: typer.Typer, plugins: Plugins) -> None:
         """Print the JSON schema of recipes, for editors: recipes begin with `#:schema ./.schema.json`."""
         from pluglab.cli import looking
 
-        looking.schema(out, _with(plugins, plugin))
+        looking.schema(out, plugins_with(plugins, plugin))
 
     @app.command()
     def doctor(data_root: DataRoot = None, as_json: AsJson = False) -> None:

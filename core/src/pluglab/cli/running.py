@@ -65,7 +65,7 @@ def _show_plan(prepared: Sequence[experiments.Prepared]) -> None:
     print("The recipe is good; nothing was run.")
 
 
-def _recorded(folder: Path, data_root: Path | None, files: Sequence[Path], plugins: Plugins) -> Session:
+def recorded(folder: Path, data_root: Path | None, files: Sequence[Path], plugins: Plugins) -> Session:
     """A session with the data root and the plugin files that the run was started with, unless given anew."""
     runs = run_folders(folder)
     facts = read_json(runs[0].path / "run.json")
@@ -75,7 +75,7 @@ def _recorded(folder: Path, data_root: Path | None, files: Sequence[Path], plugi
 
 
 def resume(folder: Path, data_root: Path | None, files: Sequence[Path], plugins: Plugins) -> None:
-    current = _recorded(folder, data_root, files, plugins)
+    current = recorded(folder, data_root, files, plugins)
     _execute(experiments.reopen(folder, current), current)
 
 
@@ -116,7 +116,7 @@ def evaluate(
     *,
     as_json: bool,
 ) -> None:
-    current = _recorded(folder, data_root, files, plugins)
+    current = recorded(folder, data_root, files, plugins)
     experiment = experiments.reopen(folder, current)
     found = experiments.evaluate_again(experiment, current, step)
     if as_json:

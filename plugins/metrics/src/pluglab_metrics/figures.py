@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from pluglab.data import to_uint8
+from pluglab.pictures import sheet
 
 # Ten colours that remain apart for colour-blind readers (Petroff 2021, arXiv:2107.02270).
 COLOURS = (
@@ -73,18 +73,16 @@ def image_rows(rows: Sequence[tuple[str, Tensor, Sequence[str]]], title: str) ->
 
 def grid(images: Tensor, columns: int, row_names: Sequence[str] = (), width: int = 720) -> np.ndarray:
     """Float N x C x H x W in [-1, 1] row by row, enlarged by a whole factor."""
-    factor = max(1, -(-width // (columns * images.shape[3])))
-    large = to_uint8(images).cpu().repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    sheet = make_grid(large, nrow=columns, padding=2, pad_value=255).permute(1, 2, 0).numpy()
-    return _named(sheet, row_names) if row_names else sheet
+    page = sheet(to_uint8(images), columns, width)
+    return _named(page, row_names) if row_names else page
 
 
-def _named(sheet: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """The sheet with the rows' names to its left."""
-    height, _, _ = sheet.shape
+def _named(page: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The page with the rows' names to its left."""
+    height, _, _ = page.shape
     room = 0.35 + 0.09 * max(map(len, names))
     figure = Figure(figsize=(room, height / DPI), dpi=DPI)
     FigureCanvasAgg(figure)
     for i, name in enumerate(names):
         figure.text(0.9, 1 - (i + 0.5) / len(names), name, ha="right", va="center", fontsize=10)
-    return np.concatenate([render(figure)[:height], sheet], axis=1)
+    return np.concatenate([render(figure)[:height], page], axis=1)

@@ -15,9 +15,10 @@ from pluglab.components import Component, Options, Reference, named
 from pluglab.data import derived_seed, to_uint8
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext, Evaluation, EvaluationContext, EvaluationData, Samples, Table
+from pluglab.sampling import classes_of
 from pluglab_metrics.extractors.base import FeatureExtractor, Features, extract
 from pluglab_metrics.roles import RoleData, batches_at, choose, pick
-from pluglab_metrics.sampling import classes_of, noise, sampled
+from pluglab_metrics.sampling import noise, sampled
 
 
 class GenerationQuality:

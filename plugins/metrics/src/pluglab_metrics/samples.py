@@ -11,9 +11,10 @@ from torch import Tensor
 
 from pluglab.components import Options
 from pluglab.protocols import Evaluation, EvaluationContext, Samples
+from pluglab.sampling import classes_of, cycled
 from pluglab_metrics.figures import grid
 from pluglab_metrics.roles import RoleData
-from pluglab_metrics.sampling import Generates, classes_of, cycled, noise, sampled
+from pluglab_metrics.sampling import Generates, noise, sampled
 
 
 class SampleGrid:

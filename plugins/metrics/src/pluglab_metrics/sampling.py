@@ -25,11 +25,6 @@ class Generates(Protocol):
         ...
 
 
-def classes_of(trainer: Any) -> int:
-    """How many classes can be asked for: the trainer's `num_classes`, 0 for an unconditional model."""
-    return int(getattr(trainer, "num_classes", 0) or 0)
-
-
 def noise(context: EvaluationContext, *parts: Any) -> torch.Generator:
     """A generator on the evaluation's device, a function of the run's seed and the parts."""
     return torch.Generator(context.device).manual_seed(derived_seed("noise", context.seed, *parts))
@@ -43,8 +38,3 @@ def sampled(
         count = min(batch_size, n - start)
         asked = None if labels is None else labels[start : start + count].to(generator.device)
         yield trainer.sample(count, asked, generator)
-
-
-def cycled(n: int, classes: int) -> Tensor | None:
-    """Classes 0, 1, ... in turn, int64 n; None for an unconditional model."""
-    return torch.arange(n) % classes if classes else None

@@ -1,0 +1,142 @@
+"""`lab predict`: a table of classes for a folder of images of any kind."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pluglab.images import ImageSpec
+from pluglab.pictures import read_picture
+from tests.core.support import Lab, only_run
+from tests.core.test_preparation import GENERATORS
+
+RECIPE = """
+steps = 1
+batch_size = 8
+trainer = "brightness"
+transforms = ["jitter"]
+[data.source]
+name = "toy_images"
+[data.target]
+name = "toy_images"
+transforms = ["jitter", "invert"]
+[run]
+threads = 1
+precision = "32"
+"""
+
+Predict = Callable[..., int]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Flat grey images, of a name that says how light they are, in many formats and modes."""
+    folder = tmp_path / "images"
+    (folder / "deep").mkdir(parents=True)
+
+    def flat(mode: str, colour: object, size: tuple[int, int] = (8, 8)) -> Image.Image:
+        return Image.new(mode, size, colour)  # type: ignore[arg-type]
+
+    flat("L", 51).save(folder / "051.png")
+    flat("RGB", (204, 204, 204), (20, 11)).save(folder / "204.png")
+    flat("RGBA", (0, 0, 0, 0)).save(folder / "255.webp", lossless=True)
+    flat("P", 0).save(folder / "000.gif")
+    flat("LA", (0, 51)).save(folder / "deep" / "204 through.png")  # four fifths of the white behind
+    Image.fromarray(np.full((8, 8), 51 * 257, np.uint16)).save(folder / "deep" / "051.png")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    (folder / "notes.txt").write_text("no picture either")
+    (folder / ".hidden.png").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture
+def predict(lab: Lab, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Predict:
+    (tmp_path / "r.toml").write_text(RECIPE)
+    assert lab("run", "r.toml", "--plugin", GENERATORS) == 0
+    capsys.readouterr()
+
+    def call(*words: str | Path, of: Path = folder) -> int:
+        return lab("predict", only_run(), of, *words, "--plugin", GENERATORS)
+
+    return call
+
+
+def table(path: str) -> dict[str, tuple[str, float]]:
+    with Path(path).open(newline="") as file:
+        return {row["name"]: (row["class"], float(row["probability"])) for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize(("role", "sign"), [("source", 1), ("target", -1)])
+def test_every_image_has_its_class_and_probability(
+    predict: Predict, capsys: pytest.CaptureFixture[str], role: str, sign: int
+) -> None:
+    assert predict("--role", role, "--batch-size", "4", "--out", "found.csv") == 0
+    output = capsys.readouterr()
+    assert output.out == "6 images: found.csv\n"
+    assert "warning: 1 of 7 files cannot be read as an image: broken.jpg" in output.err
+    found = table("found.csv")
+    assert list(found) == [
+        *("000.gif", "051.png", "204.png", "255.webp", "deep/051.png", "deep/204 through.png")
+    ]
+    for name, (guess, probability) in found.items():
+        level = sign * (int(Path(name).stem[:3]) / 127.5 - 1)
+        assert guess == ("bright" if level > 0 else "dark")
+        assert probability == pytest.approx(torch.tensor(2 * abs(level)).sigmoid().item(), abs=1e-3)
+
+
+def test_a_role_must_be_named_where_there_are_several(
+    predict: Predict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict() == 2
+    said = capsys.readouterr().err
+    assert "'brightness' reads source and target: which are the images like?\n  = write --role source" in said
+    assert predict("--role", "taget") == 2
+    assert "has no role 'taget'\n  = did you mean 'target'?" in capsys.readouterr().err
+    assert not Path("predictions.csv").exists()
+
+
+def test_a_table_is_not_lost(predict: Predict, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("predictions.csv").write_text("mine")
+    assert predict("--role", "source") == 2
+    assert "predictions.csv is there already" in capsys.readouterr().err
+    assert Path("predictions.csv").read_text() == "mine"
+    assert predict("--role", "source", "--overwrite") == 0
+    assert len(table("predictions.csv")) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("nowhere", "nowhere is not a folder"), ("empty", "holds no images"), ("bad", "no image in")],
+)
+def test_folders_without_images(
+    predict: Predict, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.png").write_bytes(b"no picture")
+    assert predict("--role", "source", of=tmp_path / name) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("predictions.csv").exists()
+
+
+def test_a_model_that_does_not_classify(
+    lab: Lab, predict: Predict, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--set", "trainer.name=toy_other", "--run-dir", "other", "--plugin", GENERATORS]
+    assert lab("run", "r.toml", *words) == 0
+    assert lab("predict", only_run(Path("other")), folder, "--plugin", GENERATORS) == 2
+    assert "trainer 'toy_other' cannot classify images" in capsys.readouterr().err
+
+
+def test_the_centre_of_a_wide_picture_is_taken(tmp_path: Path) -> None:
+    pixels = np.zeros((10, 30), np.uint8)
+    pixels[:, 10:20] = 200
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    assert (read_picture(tmp_path / "wide.png", ImageSpec(1, 5, 5, 1))[0, :, 1:4] > 190).all()
+    assert read_picture(tmp_path / "wide.png", ImageSpec(3, 10, 20, 1)).shape == (3, 10, 20)

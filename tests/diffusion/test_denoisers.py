@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from pluglab.components import make
+from pluglab.errors import UserError
+from pluglab_diffusion.denoisers import NO_CLASS
+from pluglab_diffusion.denoisers.base import sinusoids
+
+from .conftest import spec_of
+
+DIGITS = tuple("0123456789")
+NAMES = ["unet", "double_conv", "residual"]
+
+
+def network(registry, name, size=28, channels=3, classes=10, timesteps=1000, **options) -> nn.Module:
+    torch.manual_seed(0)
+    denoiser = make(registry, "denoiser", name, **options)
+    built: nn.Module = denoiser.build(spec_of(size, channels), classes, timesteps)
+    return built
+
+
+def small(registry, name, **more) -> nn.Module:
+    options = {"residual": {"channels": 32}, "unet": {"channels": [8, 16], "blocks": 1}, "double_conv": {}}
+    return network(registry, name, **{**options[name], **more})
+
+
+def count(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+def conv(i: int, o: int, k: int, bias: bool = True) -> int:
+    return i * o * k * k + (o if bias else 0)
+
+
+def linear(*sizes: int) -> int:
+    return sum(i * o + o for i, o in pairwise(sizes))
+
+
+# The printed layouts --------------------------------------------------------------------------------------
+
+
+def double_conv_by_hand(channels: int, classes: int) -> int:
+    def double(i: int, o: int, m: int) -> int:
+        return conv(i, m, 3, bias=False) + 2 * m + conv(m, o, 3, bias=False) + 2 * o
+
+    def down(i: int, o: int) -> int:
+        return double(i, i, i) + double(i, o, o) + linear(256, o)
+
+    def up(i: int, o: int) -> int:
+        return double(i, i, i) + double(i, o, i // 2) + linear(256, o)
+
+    def attention(c: int) -> int:
+        return 2 * c + 4 * linear(c, c) + 2 * c + linear(c, c, c)
+
+    total = double(channels, 64, 64) + classes * 256 + conv(64, channels, 1)
+    total += down(64, 128) + down(128, 256) + down(256, 256)
+    total += double(256, 512, 512) + double(512, 512, 512) + double(512, 256, 256)
+    total += up(512, 128) + up(256, 64) + up(128, 64)
+    return total + sum(map(attention, (128, 256, 256, 128, 64, 64)))
+
+
+def residual_by_hand(channels: int, classes: int, timesteps: int) -> int:
+    def block(i: int, o: int, attention: bool = False) -> int:
+        body = 2 * i + conv(i, o, 3) + 2 * linear(512, o) + 2 * o + conv(o, o, 3)
+        return body + (conv(i, o, 1) if i != o else 0) + (2 * o + 4 * conv(o, o, 1) if attention else 0)
+
+    total = timesteps * 128 + (classes + 1) * 128 + 2 * linear(128, 512, 512) + conv(channels, 128, 3)
+    total += 2 * block(128, 128, True) + conv(128, 128, 3) + conv(128, 128, 5)
+    total += block(128, 256, True) + block(256, 256, True) + conv(256, 256, 3) + conv(256, 256, 5)
+    total += 2 * block(256, 256, True) + block(256, 256, True) + block(256, 256)
+    total += 3 * block(512, 256) + conv(256, 256, 5) + conv(256, 256, 3)
+    total += 2 * block(512, 256) + block(384, 256) + conv(256, 256, 5) + conv(256, 256, 3)
+    return total + block(384, 128) + 2 * block(256, 128) + 2 * 128 + conv(128, channels, 3)
+
+
+def test_double_conv_has_the_printed_layers(registry):
+    assert count(network(registry, "double_conv")) == double_conv_by_hand(3, 10) == 23_335_299
+
+
+def test_residual_has_the_printed_layers(registry):
+    assert count(network(registry, "residual", timesteps=200)) == residual_by_hand(3, 10, 200) == 33_293_187
+
+
+def test_the_default_is_an_order_of_magnitude_smaller(registry):
+    assert count(network(registry, "unet")) < 2_500_000
+
+
+# What every denoiser does -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("size", "channels"), [(16, 1), (28, 3), (32, 1), (64, 3)])
+def test_every_size_in_grey_and_colour(registry, name, size, channels):
+    net = small(registry, name, size=size, channels=channels).eval()
+    x = torch.randn(2, channels, size, size)
+    with torch.no_grad():
+        assert net(x, torch.tensor([0, 999]), torch.tensor([NO_CLASS, 9])).shape == x.shape
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_time_and_class_matter_and_no_class_is_one_more(registry, name):
+    net = small(registry, name, size=16).eval()
+    wake(net)
+    x = torch.randn(1, 3, 16, 16).expand(4, -1, -1, -1)
+    with torch.no_grad():
+        out = net(x, torch.tensor([5, 5, 5, 600]), torch.tensor([1, 2, NO_CLASS, 1]))
+    distances = torch.cdist(out.flatten(1), out.flatten(1))
+    assert (distances[~torch.eye(4, dtype=torch.bool)] > 1e-3).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unconditional_network_has_no_class_parameters(registry, name):
+    free, known = small(registry, name, size=16, classes=0).eval(), small(registry, name, size=16)
+    assert count(free) < count(known)
+    x, t = torch.randn(2, 3, 16, 16), torch.tensor([3, 4])
+    with torch.no_grad():
+        assert free(x, t, torch.full((2,), NO_CLASS)).shape == x.shape
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_of_a_batch_do_not_see_each_other(registry, name):
+    net = small(registry, name, size=16).eval()
+    wake(net)
+    x, t, labels = torch.randn(3, 3, 16, 16), torch.tensor([1, 50, 999]), torch.tensor([0, 1, 2])
+    with torch.no_grad():
+        torch.testing.assert_close(net(x, t, labels)[1:2], net(x[1:2], t[1:2], labels[1:2]), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_learns(registry, name):
+    net = small(registry, name, size=16)
+    wake(net)
+    labels = torch.tensor([*range(10), NO_CLASS])
+    out = net(torch.randn(11, 3, 16, 16), torch.arange(11), labels)
+    out.square().mean().backward()
+    still = [key for key, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not still, still
+
+
+def wake(net: nn.Module) -> None:
+    """Layers that start at zero let nothing through yet."""
+    for parameter in net.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "options", "words"),
+    [
+        ("unet", 30, {}, "30 x 30 is no multiple of 4"),
+        ("unet", 28, {"channels": [32, 32, 32]}, "28 x 28 is no multiple of 8"),
+        ("residual", 30, {}, "30 x 30 is no multiple of 4"),
+        ("double_conv", 7, {}, "7 x 7 are too small"),
+    ],
+)
+def test_sizes_that_cannot_be_halved_are_a_clear_error(registry, name, size, options, words):
+    with pytest.raises(UserError, match=words) as error:
+        network(registry, name, size=size, **options)
+    assert "size" in error.value.help[0]
+
+
+def test_images_need_not_be_square(registry):
+    denoiser = make(registry, "denoiser", "unet").build(spec_of(16, 1, width=24), 0, 100)
+    x = torch.randn(2, 1, 16, 24)
+    assert denoiser(x, torch.tensor([0, 1]), torch.full((2,), NO_CLASS)).shape == x.shape
+
+
+def test_the_default_starts_by_predicting_nothing(registry):
+    out = network(registry, "unet")(torch.randn(2, 3, 28, 28), torch.tensor([0, 9]), torch.tensor([0, 1]))
+    assert not out.any()
+
+
+def test_the_default_reads_time_as_a_share_of_all_levels(registry):
+    """So that T = 200 and T = 1000 give the network the same inputs at the same share."""
+    x, labels = torch.randn(1, 3, 28, 28), torch.tensor([1])
+    nets = [network(registry, "unet", timesteps=t).eval() for t in (200, 1000)]
+    for net in nets:
+        torch.manual_seed(1)
+        wake(net)
+    torch.testing.assert_close(nets[0](x, torch.tensor([40]), labels), nets[1](x, torch.tensor([200]), labels))
+
+
+def test_sinusoids_by_hand():
+    found = sinusoids(torch.tensor([0, 3]), 4)
+    expected = torch.tensor([[0.0, 0.0, 1.0, 1.0], [3.0, 0.03, 3.0, 0.03]])
+    expected[1, :2], expected[1, 2:] = expected[1, :2].sin(), expected[1, 2:].cos()
+    torch.testing.assert_close(found, expected)

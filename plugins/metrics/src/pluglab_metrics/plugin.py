@@ -21,6 +21,8 @@ def lab_register(registry: Registrar) -> None:
     what = "metrics of generated against real images"
     add(kind, "generation_quality", f"{package}.quality:GenerationQuality", summary=what)
     add(kind, "sample_grid", f"{package}.samples:SampleGrid", summary="generated images, unchosen")
+    what = "the same samples as training goes on, a film"
+    add(kind, "training_animation", f"{package}.animation:TrainingAnimation", summary=what)
     add(kind, "interpolation", f"{package}.samples:Interpolation", summary="images between two latents")
 
     kind, package = "metric", "pluglab_metrics.scores"

@@ -1,0 +1,58 @@
+"""A film of the training: the same samples at every look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import Field
+
+from pluglab.components import Options
+from pluglab.protocols import Evaluation, EvaluationContext, Samples
+from pluglab.sampling import classes_of, cycled
+from pluglab_metrics.figures import grid
+from pluglab_metrics.roles import RoleData
+from pluglab_metrics.sampling import noise, sampled
+
+
+class TrainingAnimation:
+    """The same noise, turned into images at every evaluation: a still each time, and at the end their film.
+
+    Give it an `every`. The stills lie with the run's other pictures, so a resumed run has them all.
+    """
+
+    class Config(Options):
+        count: int = Field(32, ge=1, le=400)
+        """Images in a frame."""
+        columns: int = Field(8, ge=1)
+        """Images a row."""
+        width: int = Field(480, ge=1)
+        """Pixels that a frame is at least wide; images are enlarged by a whole factor."""
+        batch_size: int = Field(64, ge=1)
+        """Images a forward pass."""
+
+    needs: ClassVar[tuple[type, ...]] = (Samples,)
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def evaluate(self, trainer: Samples, data: RoleData, context: EvaluationContext) -> Evaluation:
+        """Figure `frame`; after the last step also `film`, of this and all earlier frames."""
+        frame = self._frame(trainer, context)
+        if context.step < context.steps:
+            return Evaluation(figures={"frame": frame})
+        frames = [*map(_read, context.earlier("frame")), frame]
+        return Evaluation(figures={"frame": frame, "film": np.stack(frames)})
+
+    def _frame(self, trainer: Samples, context: EvaluationContext) -> np.ndarray:
+        labels = cycled(self.config.count, classes_of(trainer))
+        generator = noise(context, "training_animation")
+        parts = sampled(trainer, self.config.count, labels, generator, self.config.batch_size)
+        return grid(torch.cat(list(parts)), self.config.columns, width=self.config.width)
+
+
+def _read(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))

@@ -120,5 +120,6 @@ class Blur(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         channels = x.shape[1]
-        kernel = self.kernel.to(x.dtype).expand(channels, -1, -1, -1)
+        # Copied: several processes write buffers anew in each forward pass, maybe before this one's backward.
+        kernel = self.kernel.to(x.dtype).repeat(channels, 1, 1, 1)
         return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), kernel, groups=channels)

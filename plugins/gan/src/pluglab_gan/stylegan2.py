@@ -43,8 +43,8 @@ class StyleGAN2Lite(DCGAN):
         """Weight of the squared gradient of D at real images (Mescheder et al. 2018)."""
         penalty_every: int = Field(4, ge=1)
         """Steps between two of D's penalties; each then counts that many times."""
-        capacity: int = Field(16, ge=1)
-        """Width: no layer has more than 32 times as many channels. 16 is the printed network."""
+        width: int = Field(64, ge=2, multiple_of=2)
+        """Channels of D's largest feature maps; G's have half as many, and the smallest 8 times as many."""
         attention_heads: int = Field(8, ge=0)
         """Heads of linear attention in D after its first block and in G before its last; 0: no attention."""
         start: networks.Start = "constant"
@@ -72,10 +72,10 @@ class StyleGAN2Lite(DCGAN):
     def make_networks(self) -> tuple[nn.Module, nn.Module]:
         c, size, channels = self.config, _size(self.spec), self.spec.channels
         mapping = networks.Mapping(c.latent_size, c.mapping_depth, c.mapping_rate)
-        synthesis = networks.Synthesis(size, channels, c.latent_size, c.capacity, c.start, c.attention_heads)
+        synthesis = networks.Synthesis(size, channels, c.latent_size, c.width, c.start, c.attention_heads)
         self.blocks = len(synthesis.blocks)
         generator = networks.Generator(mapping, synthesis, c.style_mixing)
-        return generator, networks.Discriminator(size, channels, c.capacity, c.attention_heads)
+        return generator, networks.Discriminator(size, channels, c.width, c.attention_heads)
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
         self.start(progress)

@@ -1,6 +1,7 @@
 """The networks of StyleGAN2-lite: Karras et al. 2020 (arXiv:1912.04958) in the layout of lucidrains.
 
-With `capacity` c, no layer is wider than 32 c channels; 16 gives the printed networks.
+Widths are multiples of `width`: at size 64 D's blocks have 1, 2, 4, 8, 8 and 8 times as many channels, and G's
+8, 4, 2, 1 and 1/2. 64 gives the printed networks; lucidrains calls it a capacity of 16.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Mapping(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         with torch.autocast(z.device.type, enabled=False):
-            w = z.float() * (z.float().square().mean(1, keepdim=True) + 1e-8).rsqrt()
+            z = z.to(self.mean.dtype)
+            w = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
             for layer in self.layers:
                 w = activate(layer(w))
         if self.training:
@@ -83,11 +85,11 @@ class Synthesis(nn.Module):
     """
 
     def __init__(
-        self, size: int, channels: int, style_size: int, capacity: int, start: Start, heads: int
+        self, size: int, channels: int, style_size: int, width: int, start: Start, heads: int
     ) -> None:
         super().__init__()
         count = size.bit_length() - 2
-        widths = [min(32, 2 ** (i + 1)) * capacity for i in reversed(range(count))]
+        widths = [min(8 * width, width * 2**i // 2) for i in reversed(range(count))]
         widths = [widths[0], *widths]
         self.start = Constant(widths[0]) if start == "constant" else FromStyle(style_size, widths[0])
         self.first = convolution(widths[0], widths[0], 3)
@@ -211,9 +213,9 @@ class DiscriminatorBlock(nn.Module):
 class Discriminator(nn.Sequential):
     """Images N x channels x size x size to scores N. `heads` of attention follow the first block."""
 
-    def __init__(self, size: int, channels: int, capacity: int, heads: int) -> None:
+    def __init__(self, size: int, channels: int, width: int, heads: int) -> None:
         count = size.bit_length() - 1
-        widths = [channels, *(min(32, 4 * 2**i) * capacity for i in range(count))]
+        widths = [channels, *(min(8, 2**i) * width for i in range(count))]
         blocks: list[nn.Module] = [
             DiscriminatorBlock(a, b, halve=i < count - 1) for i, (a, b) in enumerate(pairwise(widths))
         ]

@@ -19,7 +19,7 @@ def path_lengths(images: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
     """
     along = (images * directions).sum() / math.sqrt(images.shape[2] * images.shape[3])
     (gradient,) = torch.autograd.grad(along, styles, create_graph=True)
-    return gradient.float().square().sum(2).mean(1).sqrt()
+    return gradient.square().sum(2).mean(1).sqrt()
 
 
 class PathLength:
@@ -34,7 +34,7 @@ class PathLength:
 
     def penalty(self, lengths: Tensor, average: Tensor, calls: int) -> Tensor:
         """The penalty on `lengths` N after `calls` earlier ones; `average` is their mean in all processes."""
-        self.mean = self.mean.to(average.device).lerp(average.detach(), max(RATE, 1 / (calls + 1)))
+        self.mean = self.mean.to(average).lerp(average.detach(), max(RATE, 1 / (calls + 1)))
         return (lengths - self.mean).square().mean()
 
     def state_dict(self) -> dict[str, Any]:

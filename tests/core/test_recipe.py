@@ -487,3 +487,13 @@ def test_the_identity_is_the_same_tomorrow(registry: Registry) -> None:
 def test_evaluators_used_twice_are_numbered(registry: Registry) -> None:
     recipe = resolved(registry, BASE.replace('["score"]', '["score", { name = "score", limit = 3 }]'))
     assert [use.label for use in recipe.evaluators] == ["score", "score_2"]
+
+
+def test_a_default_has_the_type_of_its_option() -> None:
+    """A whole number as the default of a float would read back as a float from a run's recipe.toml, and the
+    run would pass for another experiment."""
+
+    class Half(Options):
+        life: float = 10_000
+
+    assert repr(Half().life) == "10000.0"

@@ -28,7 +28,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Options(BaseModel):
     """Base of every `Config`: unknown options are errors, values cannot change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+    )
 
 
 @dataclass(frozen=True)

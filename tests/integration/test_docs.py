@@ -47,7 +47,7 @@ def lab(*words: str) -> int:
 
 @pytest.fixture(scope="module")
 def plugins() -> Plugins:
-    return load_plugins(only="datasets,domain_adaptation,metrics")
+    return load_plugins(only="datasets,domain_adaptation,metrics,autoencoder")
 
 
 @pytest.fixture

@@ -127,6 +127,9 @@ def test_reconstruction_errors(build, two_domains, context, digits):
     assert found.scalars["reconstruction_mse/source/reconstruction"] == pytest.approx(expected)
     assert set(found.figures) == {"source", "target"}
     assert is_picture(found.figures["source"])
+    unit = build("evaluator", "reconstructions", images=5000, values="[0, 1]")
+    scalars = unit.evaluate(Pixels(), two_domains, context).scalars
+    assert scalars["mse_per_pixel/source/reconstruction"] == pytest.approx(expected / 4)
 
 
 def test_several_kinds_of_reconstruction_in_colour(build, data_of, context, digits):

@@ -1,0 +1,1 @@
+"""Variational autoencoders, and what is asked of models with a latent space."""

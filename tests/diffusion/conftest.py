@@ -21,7 +21,7 @@ from pluglab_diffusion.process import Level, Process
 from pluglab_diffusion.sampling import times
 
 CLASSES = ("a", "b", "c")
-SMALL = {"name": "unet", "channels": [8, 16], "blocks": 1, "patch": 1}
+SMALL = {"name": "unet", "channels": [8, 16], "blocks": [1, 1]}
 
 
 @pytest.fixture(scope="session")

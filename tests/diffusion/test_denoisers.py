@@ -17,15 +17,19 @@ DIGITS = tuple("0123456789")
 NAMES = ["unet", "double_conv", "residual"]
 
 
-def network(registry, name, size=28, channels=3, classes=10, timesteps=1000, **options) -> nn.Module:
+def network(registry, name, size=28, colours=3, classes=10, timesteps=1000, **options) -> nn.Module:
     torch.manual_seed(0)
     denoiser = make(registry, "denoiser", name, **options)
-    built: nn.Module = denoiser.build(spec_of(size, channels), classes, timesteps)
+    built: nn.Module = denoiser.build(spec_of(size, colours), classes, timesteps)
     return built
 
 
 def small(registry, name, **more) -> nn.Module:
-    options = {"residual": {"channels": 32}, "unet": {"channels": [8, 16], "blocks": 1}, "double_conv": {}}
+    options = {
+        "residual": {"channels": 32, "blocks": 1},
+        "unet": {"channels": [8, 16], "blocks": [1, 1]},
+        "double_conv": {},
+    }
     return network(registry, name, **{**options[name], **more})
 
 
@@ -94,10 +98,10 @@ def test_the_default_is_an_order_of_magnitude_smaller(registry):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("size", "channels"), [(16, 1), (28, 3), (32, 1), (64, 3)])
-def test_every_size_in_grey_and_colour(registry, name, size, channels):
-    net = small(registry, name, size=size, channels=channels).eval()
-    x = torch.randn(2, channels, size, size)
+@pytest.mark.parametrize(("size", "colours"), [(16, 1), (28, 3), (32, 1), (64, 3)])
+def test_every_size_in_grey_and_colour(registry, name, size, colours):
+    net = small(registry, name, size=size, colours=colours).eval()
+    x = torch.randn(2, colours, size, size)
     with torch.no_grad():
         assert net(x, torch.tensor([0, 999]), torch.tensor([NO_CLASS, 9])).shape == x.shape
 
@@ -128,7 +132,9 @@ def test_images_of_a_batch_do_not_see_each_other(registry, name):
     wake(net)
     x, t, labels = torch.randn(3, 3, 16, 16), torch.tensor([1, 50, 999]), torch.tensor([0, 1, 2])
     with torch.no_grad():
-        torch.testing.assert_close(net(x, t, labels)[1:2], net(x[1:2], t[1:2], labels[1:2]), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            net(x, t, labels)[1:2], net(x[1:2], t[1:2], labels[1:2]), atol=1e-4, rtol=1e-4
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -153,7 +159,7 @@ def wake(net: nn.Module) -> None:
     ("name", "size", "options", "words"),
     [
         ("unet", 30, {}, "30 x 30 is no multiple of 4"),
-        ("unet", 28, {"channels": [32, 32, 32]}, "28 x 28 is no multiple of 8"),
+        ("unet", 28, {"patch": 2}, "28 x 28 is no multiple of 8"),
         ("residual", 30, {}, "30 x 30 is no multiple of 4"),
         ("double_conv", 7, {}, "7 x 7 are too small"),
     ],
@@ -182,7 +188,9 @@ def test_the_default_reads_time_as_a_share_of_all_levels(registry):
     for net in nets:
         torch.manual_seed(1)
         wake(net)
-    torch.testing.assert_close(nets[0](x, torch.tensor([40]), labels), nets[1](x, torch.tensor([200]), labels))
+    torch.testing.assert_close(
+        nets[0](x, torch.tensor([40]), labels), nets[1](x, torch.tensor([200]), labels)
+    )
 
 
 def test_sinusoids_by_hand():
@@ -190,3 +198,16 @@ def test_sinusoids_by_hand():
     expected = torch.tensor([[0.0, 0.0, 1.0, 1.0], [3.0, 0.03, 3.0, 0.03]])
     expected[1, :2], expected[1, 2:] = expected[1, :2].sin(), expected[1, 2:].cos()
     torch.testing.assert_close(found, expected)
+
+
+def test_the_default_takes_one_number_of_blocks_a_level(registry):
+    with pytest.raises(UserError, match="3 `blocks`"):
+        make(registry, "denoiser", "unet", blocks=[1, 2])
+
+
+@pytest.mark.parametrize("patch", [1, 2, 4])
+def test_patches_keep_the_size_of_the_image(registry, patch):
+    net = network(registry, "unet", size=32, channels=[8, 16], blocks=[1, 2], patch=patch)
+    x = torch.randn(2, 3, 32, 32)
+    assert net(x, torch.tensor([0, 1]), torch.tensor([0, NO_CLASS])).shape == x.shape
+    assert net.stem.in_channels == 3 * patch**2

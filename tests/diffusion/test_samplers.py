@@ -58,20 +58,22 @@ def test_whole_chains_are_those_of_diffusers(registry, goldens):
         drawn = iter(torch.tensor(golden["noises"], dtype=torch.float64))
         x = torch.tensor(golden["start"], dtype=torch.float64)
         denoise = network_of(golden["prediction"])
-        states = run(registry, golden["sampler"], denoise, x, path, lambda x, d=drawn: next(d), **golden["options"])
+        states = run(
+            registry, golden["sampler"], denoise, x, path, lambda x, d=drawn: next(d), **golden["options"]
+        )
         expected = torch.tensor(golden["states"], dtype=torch.float64)
         torch.testing.assert_close(torch.stack(states), expected, rtol=2e-4, atol=2e-4)
         seen.add((golden["sampler"], golden["prediction"], *golden["options"].values()))
     assert len(seen) == 9
 
 
-# Gaussian data: x_0 ~ N(m, s^2), of which E[x_0 | x_t] is known ----------------------------------------------
+# Gaussian data: x_0 ~ N(m, s^2), of which E[x_0 | x_t] is known -----------------------------------------
 
 MEAN, DEVIATION = 0.3, 0.5
 
 
 def gaussian(x, level: Level):
-    """E[x_0 | x_t] = m + alpha s^2 / v (x_t - alpha m), with v = alpha^2 s^2 + sigma^2 the variance of x_t."""
+    """E[x_0 | x_t] = m + alpha s^2 / v (x_t - alpha m), with v = alpha^2 s^2 + sigma^2."""
     variance = level.alpha**2 * DEVIATION**2 + level.sigma**2
     return MEAN + level.alpha * DEVIATION**2 / variance * (x - level.alpha * MEAN)
 
@@ -92,12 +94,15 @@ def test_deterministic_samplers_follow_the_probability_flow(registry, name):
 
 @pytest.mark.parametrize(("name", "order"), [("ddim", 1), ("dpm_solver_pp_2m", 2)])
 def test_the_error_falls_with_the_order_of_the_sampler(registry, name, order):
-    """Half the step in log SNR divides the error by 2^order, over a range without the first-order last step."""
+    """Half the step in log SNR divides the error by 2^order, where no last step of first order is in it."""
     x = torch.randn(64, 1, 2, 2, dtype=torch.float64)
     errors = []
     for steps in (40, 80):
         lambdas = torch.linspace(-2.5, 2.5, steps + 1, dtype=torch.float64)
-        path = [Level(0, math.exp(v) / math.hypot(1, math.exp(v)), 1 / math.hypot(1, math.exp(v))) for v in lambdas]
+        path = [
+            Level(0, math.exp(v) / math.hypot(1, math.exp(v)), 1 / math.hypot(1, math.exp(v)))
+            for v in lambdas
+        ]
         variances = [level.alpha**2 * DEVIATION**2 + level.sigma**2 for level in (path[0], path[-1])]
         kept = (x - path[0].alpha * MEAN) * (variances[1] / variances[0]) ** 0.5
         exact = path[-1].alpha * MEAN + kept
@@ -120,7 +125,9 @@ def test_large_variance_is_exact_for_pure_noise_and_small_for_a_point(registry):
     (Ho et al. 2020, section 3.2): then the deviation of x_t is right at every level."""
     torch.manual_seed(0)
     path = path_of(schedule(registry, "linear", 100), 10)
-    unit = run(registry, "ddpm", lambda x, t: t.alpha * x, torch.randn(20_000, 1, 1, 1), path, variance="large")
+    unit = run(
+        registry, "ddpm", lambda x, t: t.alpha * x, torch.randn(20_000, 1, 1, 1), path, variance="large"
+    )
     point = run(registry, "ddpm", lambda x, t: 0 * x, torch.randn(20_000, 1, 1, 1), path, variance="small")
     for one, other, level in zip(unit[:-1], point[:-1], path[1:-1], strict=True):
         assert abs(one.std().item() - 1) < 0.03
@@ -177,7 +184,9 @@ def test_levels_by_hand():
 
 
 def test_more_steps_than_levels_are_an_error():
-    with pytest.raises(UserError, match="51 sampling steps are more than the model's 50 noise levels") as error:
+    with pytest.raises(
+        UserError, match="51 sampling steps are more than the model's 50 noise levels"
+    ) as error:
         times(50, 51, 1)
     assert "50" in error.value.help[0]
 
@@ -195,7 +204,9 @@ def test_the_default_spacing_beats_even_levels_on_an_exact_denoiser(registry):
     x = torch.randn(2000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     alphas_cumprod = schedule(registry, "cosine")
     (*_, many) = run(registry, "dpm_solver_pp_2m", denoise, x, path_of(alphas_cumprod, 1000))
-    few = [run(registry, "dpm_solver_pp_2m", denoise, x, path_of(alphas_cumprod, 12, s))[-1] for s in (1.0, 1.5)]
+    few = [
+        run(registry, "dpm_solver_pp_2m", denoise, x, path_of(alphas_cumprod, 12, s))[-1] for s in (1.0, 1.5)
+    ]
     even, default = ((end - many).abs().mean().item() for end in few)
     assert default < even
 

@@ -40,7 +40,9 @@ def test_sigmoid_is_symmetric_about_the_middle(registry):
 
 def test_a_higher_temperature_makes_the_sigmoid_straighter(registry):
     line = 1 - torch.arange(1, 100, dtype=torch.float64) / 100
-    errors = [(schedule(registry, "sigmoid", 100, temperature=t)[:-1] - line).abs().max() for t in (0.5, 1, 9)]
+    errors = [
+        (schedule(registry, "sigmoid", 100, temperature=t)[:-1] - line).abs().max() for t in (0.5, 1, 9)
+    ]
     assert errors[0] > errors[1] > errors[2] and errors[2] < 0.01
 
 

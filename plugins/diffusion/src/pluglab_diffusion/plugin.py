@@ -32,3 +32,5 @@ def lab_register(registry: Registrar) -> None:
     kind, here = "evaluator", f"{_HERE}.evaluators"
     what = "one sample from noise to image, and an animation"
     add(kind, "reverse_process", f"{here}:ReverseProcess", summary=what, paper="arXiv:2006.11239")
+    what = "any evaluator, with other options of sampling"
+    add(kind, "sampled_with", f"{_HERE}.sampled_with:SampledWith", summary=what)

@@ -83,8 +83,8 @@ class StyleGAN2Lite(DCGAN):
         shift = self.shift(len(real), progress)
         fake = self.generator(self.draw(len(real)), shift)
         figures: dict[str, Tensor] = {}
-        for some_real, some_fake in zip(self.shares(real), self.shares(fake.detach()), strict=True):
-            figures |= self.train_discriminator(some_real, some_fake, progress)
+        for share in zip(self.shares(real), self.shares(fake.detach()), strict=True):
+            figures |= self.train_discriminator(*share, progress)
         loss = self.loss.generator(self.judge_fake(fake))
         penalty, lengths = self.path_penalty(fake, shift, progress)
         gradient = self.update_generator(loss, fake, penalty)

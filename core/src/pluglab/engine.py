@@ -237,7 +237,10 @@ class Engine:
             self.trainer.load_state_dict(found[1]["trainer"])
             self.step = best
             chosen = {"step": self.step, "scalars": self.evaluate_all(folder)}
-        return {**chosen, "selected_by": selector.rule(), "last": last}
+        oracle = selector.oracle(read_history(self.info.folder / "metrics.jsonl"))
+        self.headline += oracle
+        scalars = {**chosen["scalars"], **oracle}
+        return {**chosen, "scalars": scalars, "selected_by": selector.rule(), "last": last}
 
     def evaluate_all(self, folder: Path) -> dict[str, float]:
         """Run every evaluator on the trainer as it is. Returns their scalars."""

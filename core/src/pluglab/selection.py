@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pluglab.recipe import EvaluatorUse, Recipe
@@ -32,17 +32,24 @@ class Selector:
 
     def hear(self, use: EvaluatorUse, scalars: Mapping[str, float], labels_read: set[str]) -> None:
         """Check what an evaluator reports. Raises `RecipeError` if the metric read hidden labels, or if all
-        evaluators of the training have spoken and none has reported it."""
+        evaluators of the training have spoken and none has reported it or the oracle's."""
         if self.select is None:
             return
         self._reported |= set(scalars)
         self._unheard.discard(use.label)
         if self.select.metric in scalars:
             self._check_leak(labels_read & self.hidden)
-        elif self.select.metric not in self._reported and not self._unheard:
-            message = f"no evaluator that runs during training reports '{self.select.metric}'"
-            help = [f"reported: {', '.join(sorted(self._reported)) or 'nothing'}"]
-            raise self.recipe.error(PLACE, message, help=help)
+        if not self._unheard:
+            self._check_reported()
+
+    def _check_reported(self) -> None:
+        assert self.select is not None
+        for key in ("metric", "oracle"):
+            name = getattr(self.select, key)
+            if name and name not in self._reported:
+                message = f"no evaluator that runs during training reports '{name}'"
+                help = [f"reported: {', '.join(sorted(self._reported)) or 'nothing'}"]
+                raise self.recipe.error(("select", key), message, help=help)
 
     def _check_leak(self, leaked: set[str]) -> None:
         assert self.select is not None
@@ -62,6 +69,13 @@ class Selector:
             return False
         self.best = {"step": step, "value": value, "metric": self.select.metric}
         return True
+
+    def oracle(self, history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """The best value of `select.oracle` among the evaluations of a run's history, as 'oracle <name>'."""
+        name = self.select.oracle if self.select else None
+        looks = [event["scalars"].get(name) for event in history if event["type"] == "evaluation"]
+        values = [value for value in looks if value is not None]
+        return {f"oracle {name}": max(values)} if values else {}
 
     def rule(self) -> dict[str, Any]:
         """How the reported step was found, for the results."""

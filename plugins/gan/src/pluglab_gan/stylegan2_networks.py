@@ -1,7 +1,8 @@
 """The networks of StyleGAN2-lite: Karras et al. 2020 (arXiv:1912.04958) in the layout of lucidrains.
 
-Widths are multiples of `width`: at size 64 D's blocks have 1, 2, 4, 8, 8 and 8 times as many channels, G's 8, 4,
-2, 1 and 1/2 times. 64 gives the printed networks; lucidrains calls it a capacity of 16.
+Widths are multiples of `width`: at size 64 D's blocks have 1, 2, 4, 8, 8 and 8 times as many channels, G's
+8, 8, 4, 2 and 1 times as inputs and 8, 4, 2, 1 and 1/2 as outputs. 64 gives the printed networks, which
+lucidrains calls a capacity of 16.
 """
 
 from __future__ import annotations

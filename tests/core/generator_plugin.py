@@ -86,17 +86,17 @@ class ToyGenerator(TrainerBase):
 
     def sample(self, n: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
         assert not self.trained.training and not torch.is_grad_enabled()
-        sampling = getattr(self, "sampling", ToySampling())
-        if sampling.steps > self.spec.height:
-            raise UserError(f"{sampling.steps} steps are more than {self.spec.height} rows")
+        sampling = getattr(self, "sampling", None)
+        steps = sampling.steps if sampling else 4
+        if steps > self.spec.height:
+            raise UserError(f"{steps} steps are more than {self.spec.height} rows")
         size = (n, self.spec.channels, self.spec.height, self.spec.width)
         images = torch.rand(size, generator=generator) - torch.rand(size)  # from both generators
-        images[:, :, : sampling.steps] = -1
+        images[:, :, :steps] = -1
         images[:, :, 1] = self.trained.num_batches_tracked / 100
         if labels is not None:
             images[torch.arange(n), :, 0, labels] = 1
-        light = 0.0 if isinstance(sampling.sampler, str) else sampling.sampler.build().brightness
-        return images + light
+        return images + (sampling.sampler.build().brightness if sampling else 0.0)
 
 
 class Brightness(TrainerBase):

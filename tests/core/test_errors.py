@@ -452,20 +452,27 @@ def test_a_loss_that_is_not_finite(said: Said) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("trainer", "words"),
-    [
-        ("unbuildable", "RuntimeError: "),
-        ("stumbling", "KeyError: 'a key that the author forgot'"),
-    ],
-)
-def test_a_fault_in_a_plugin_is_placed_in_its_code(said: Said, trainer: str, words: str) -> None:
-    found = errors(said('"toy"', f'"{trainer}"', "evaluate", "#", code=1))
+FAULT = "  = this is a fault in the program or in a plugin; `--debug` shows how it came about"
+
+
+def test_a_fault_in_a_plugin_is_placed_in_its_code(said: Said) -> None:
+    found = errors(said('"toy"', '"unbuildable"', "evaluate", "#", code=1))
+    assert re.fullmatch(rf"error: RuntimeError: .*\n  --> {re.escape(str(ODD))}:\d+\n{FAULT}", found)
+
+
+def test_a_fault_during_training_fails_its_run(said: Said) -> None:
+    found = errors(said('"toy"', '"stumbling"', "evaluate", "#", code=1))
+    words = "error: seed 0: KeyError: 'a key that the author forgot'"
     assert re.fullmatch(
-        rf"error: {words}.*\n  --> {re.escape(str(ODD))}:\d+\n"
-        r"  = this is a fault in the program or in a plugin; `--debug` shows how it came about",
+        rf"{words}\n  --> {re.escape(str(ODD))}:\d+\n{FAULT}\n"
+        rf"  = the traceback is in {only_run()}/traceback.txt\n"
+        rf"  = `lab resume {only_run()}` tries again from the last checkpoint",
         found,
     )
+    assert "raise KeyError(" in (only_run() / "traceback.txt").read_text()
+    facts = json.loads((only_run() / "run.json").read_text())
+    assert (facts["status"], facts["step"]) == ("failed", 3)
+    assert facts["error"] == "KeyError: 'a key that the author forgot'"
 
 
 def test_an_evaluator_that_wants_missing_labels(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
@@ -501,5 +508,8 @@ def test_out_of_memory_is_told_as_such(
     monkeypatch.setattr("pluglab.engine.Engine.run", full)
     assert lab("run", recipe) == 1
     assert errors(capsys.readouterr().err) == (
-        "error: out of memory: the memory is used up\n  = use a smaller batch_size, or smaller networks"
+        "error: seed 0: out of memory: the memory is used up\n"
+        "  = use a smaller batch_size, or smaller networks\n"
+        f"  = the traceback is in {only_run()}/traceback.txt\n"
+        f"  = `lab resume {only_run()}` tries again from the last checkpoint"
     )

@@ -82,6 +82,17 @@ class Checkpoints:
         """The checkpoint of that step, if it is there and whole."""
         return next(self._whole([file for file in self.files() if file.step == step]), None)
 
+    def state(self, step: int | None) -> dict[str, Any]:
+        """What was saved at `step`, or last. Raises `UserError` where no whole file of it is left."""
+        with warnings.catch_warnings(record=True) as damaged:
+            found = self.latest() if step is None else self.at(step)
+        if found is None:
+            steps = ", ".join(str(file.step) for file in self.files()) or "none"
+            which = "" if step is None else f" of step {step}"
+            message = f"{self.folder.parent} has no whole checkpoint{which}; there are: {steps}"
+            raise UserError(message, help=[str(item.message) for item in damaged])
+        return found[1]
+
     def _whole(self, files: list[CheckpointFile]) -> Iterator[tuple[CheckpointFile, dict[str, Any]]]:
         for file in files:
             try:

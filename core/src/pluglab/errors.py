@@ -13,14 +13,16 @@ class LabError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, *, help: Iterable[str] = ()) -> None:
+    def __init__(self, message: str, *, help: Iterable[str] = (), where: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.help = tuple(help)
+        self.where = where
 
     def render(self) -> str:
-        """The message as it is printed, help lines included."""
-        return "\n".join([f"error: {self.message}", *(f"  = {line}" for line in self.help)])
+        """The message as it is printed, its place and the help lines included."""
+        place = [f"  --> {self.where}"] if self.where else []
+        return "\n".join([f"error: {self.message}", *place, *(f"  = {line}" for line in self.help)])
 
 
 class UserError(LabError):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import shlex
 import time
-import warnings
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pluglab.checkpoint import Checkpoints
 from pluglab.engine import Engine
 from pluglab.errors import InterruptedRunError, LabError, UserError
 from pluglab.evaluation import check_fit
+from pluglab.faults import kept_in, let_go
 from pluglab.files import write_file
 from pluglab.machine import LabFabric, choose
 from pluglab.material import Library, Material
@@ -23,7 +22,6 @@ from pluglab.protocols import DataContext, Table
 from pluglab.recipe import Machine, Recipe, RecipeFile, load_recipe
 from pluglab.results import compare, markdown
 from pluglab.runfolder import (
-    CHECKPOINTS,
     EXPERIMENT,
     RECIPE,
     RESULTS,
@@ -206,7 +204,7 @@ def execute(experiment: Experiment, session: Session) -> dict[str, Any]:
             continue
         info = _info(run, prepared, index, len(experiment.runs))
         try:
-            with run.held() if session.leads else nullcontext():
+            with _holding(run, session):
                 _execute_run(run, prepared, info, session)
         except InterruptedRunError as error:
             error.help = (f"go on with: lab resume {shlex.quote(str(experiment.folder))}",)
@@ -214,8 +212,17 @@ def execute(experiment: Experiment, session: Session) -> dict[str, Any]:
         except UserError:
             raise
         except LabError as error:
+            let_go(error)
             experiment.failures.append((info.label, error))
     return write_results(experiment) if session.leads else {}
+
+
+@contextmanager
+def _holding(run: RunFolder, session: Session) -> Iterator[None]:
+    """The run is this process's, and so are its faults: one of several cannot go on without the others."""
+    together = session.fabric is not None and session.fabric.world_size > 1
+    with run.held() if session.leads else nullcontext(), nullcontext() if together else kept_in(run):
+        yield
 
 
 def _info(run: RunFolder, prepared: Prepared, index: int, count: int) -> RunInfo:
@@ -232,7 +239,8 @@ def _execute_run(run: RunFolder, prepared: Prepared, info: RunInfo, session: Ses
     if resumed:
         session.say(f"{info.label}: resuming after step {engine.step}")
     record = run.update if session.leads else _record_nothing
-    record(**start_facts(), **_facts(prepared, engine), resumed_at=engine.step if resumed else None)
+    resumed_at = engine.step if resumed else None
+    record(**start_facts(), **_facts(prepared, engine), resumed_at=resumed_at, error=None)
     began = time.perf_counter()
     status, results = "failed", {}
     try:
@@ -310,20 +318,6 @@ def evaluate_again(experiment: Experiment, session: Session, step: int | None) -
         with run.held():
             engine = _engine(prepared, info, session)
             engine.observed = False  # the history is that of the training
-            engine.load_state_dict(checkpoint_of(run, step))
+            engine.load_state_dict(engine.checkpoints.state(run.reported_step() if step is None else step))
             found[run.path.name] = engine.evaluate_all(run.path / "figures" / f"evaluated_{engine.step:08d}")
     return found
-
-
-def checkpoint_of(run: RunFolder, step: int | None) -> dict[str, Any]:
-    """The saved state of a step; else of the reported step, or the newest. Raises `UserError`."""
-    checkpoints = Checkpoints(run.path / CHECKPOINTS)
-    wanted = step if step is not None else run.results().get("step")
-    with warnings.catch_warnings(record=True) as damaged:
-        found = checkpoints.latest() if wanted is None else checkpoints.at(wanted)
-    if found is None:
-        steps = ", ".join(str(file.step) for file in checkpoints.files()) or "none"
-        help = [str(item.message) for item in damaged]
-        which = "" if wanted is None else f" of step {wanted}"
-        raise UserError(f"{run.path} has no whole checkpoint{which}; there are: {steps}", help=help)
-    return found[1]

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pluglab.checkpoint import check_identity
+from pluglab.checkpoint import Checkpoints, check_identity
 from pluglab.errors import UserError
 from pluglab.evaluation import words_of
-from pluglab.experiment import Session, checkpoint_of, reread
+from pluglab.experiment import Session, reread
 from pluglab.machine import LabFabric
 from pluglab.material import Library, Material
 from pluglab.protocols import ImageSpec
 from pluglab.recipe import Recipe
-from pluglab.runfolder import RunFolder, run_folders
+from pluglab.runfolder import CHECKPOINTS, RunFolder, run_folders
 from pluglab.training import set_mode
 
 
@@ -41,7 +41,8 @@ def restore(folder: Path, capability: type, session: Session, step: int | None) 
     run = _only(folder)
     recipe = reread(run, session.plugins)
     _check_able(recipe, capability)
-    state = checkpoint_of(run, step)
+    checkpoints = Checkpoints(run.path / CHECKPOINTS)
+    state = checkpoints.state(run.reported_step() if step is None else step)
     check_identity(state, recipe.identity(), folder)
     fabric = session.launch(recipe.options.run.model_copy(update={"devices": 1}))
     specs = _specs(run, recipe, session)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pluglab.recipe import Recipe
 
 RECIPE, RUN, RESULTS, EXPERIMENT = "recipe.toml", "run.json", "results.json", "experiment.json"
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, TRACEBACK = "checkpoints", "traceback.txt"
 
 
 def slug(text: str) -> str:
@@ -119,6 +119,11 @@ class RunFolder:
 
     def results(self) -> dict[str, Any]:
         return read_json(self.path / RESULTS) if (self.path / RESULTS).is_file() else {}
+
+    def reported_step(self) -> int | None:
+        """The step whose figures are the results; None before there are any."""
+        step: int | None = self.results().get("step")
+        return step
 
     @contextmanager
     def held(self) -> Iterator[None]:

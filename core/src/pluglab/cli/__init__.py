@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 from pluglab.errors import LabError
+from pluglab.faults import as_error
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -37,7 +38,7 @@ def _run(words: list[str], debug: bool) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:
-        _show(_unexpected(error), error, debug)
+        _show(as_error(error).render(), error, debug)
         return 1
     return 0
 
@@ -46,19 +47,6 @@ def _show(text: str, error: BaseException, debug: bool) -> None:
     print(text, file=sys.stderr)
     if debug:
         traceback.print_exception(error)
-
-
-def _unexpected(error: Exception) -> str:
-    """A fault of ours or of a plugin: what, and the last place in such code on the way to it."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        first = str(error).partition("\n")[0] or "the memory is used up"
-        return f"error: out of memory: {first}\n  = use a smaller batch_size, or smaller networks"
-    calls = list(traceback.walk_tb(error.__traceback__))
-    ours = [call for call in calls if str(call[0].f_globals.get("__name__")).startswith("pluglab")]
-    frame, line = (ours or calls)[-1]
-    place = f"\n  --> {frame.f_code.co_filename}:{line}"
-    hint = "\n  = this is a fault in the program or in a plugin; `--debug` shows how it came about"
-    return f"error: {type(error).__name__}: {error}{place}{hint}"
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

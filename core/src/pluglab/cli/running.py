@@ -87,7 +87,8 @@ def _execute(experiment: Experiment, session: Session) -> None:
         label, error = experiment.failures[0]
         others = [f"failed too: {name}: {e.message}" for name, e in experiment.failures[1:]]
         resume = f"`lab resume {shlex.quote(str(experiment.folder))}` tries again from the last checkpoint"
-        raise RunError(f"{label}: {error.message}", help=[*error.help, *others, resume])
+        help = [*error.help, *others, resume]
+        raise RunError(f"{label}: {error.message}", help=help, where=error.where) from error
 
 
 def _report(experiment: Experiment) -> None:

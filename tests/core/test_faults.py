@@ -1,0 +1,49 @@
+"""An exception that nobody expected fails its run, and no other."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pluglab.engine import Engine
+from pluglab.runfolder import RunFolder
+from tests.core.support import RECIPE, Lab, only_run
+
+EXPERIMENT = RECIPE + "\n[variants.a]\n[variants.b.trainer]\nwidth = 4\n[variants.c.trainer]\nwidth = 2\n"
+
+
+def test_a_fault_in_one_run_does_not_end_the_others(
+    lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe.write_text(EXPERIMENT)
+    build = Engine._build
+    trainers: dict[str, weakref.ref[Any]] = {}
+
+    def fail(engine: Engine) -> None:
+        if engine.recipe.variant == "c":
+            gc.collect()
+            assert trainers["b"]() is None  # the failed run's networks are not in the way of the next
+        build(engine)
+        trainers[engine.recipe.variant] = weakref.ref(engine.trainer)
+        if engine.recipe.variant == "b":
+            raise IndexError("a fault")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "_build", fail)
+        assert lab("run", recipe) == 1
+    said = capsys.readouterr()
+    assert "error: b, seed 0: IndexError: a fault" in said.err and "traceback.txt" in said.err
+    assert [line.split()[0] for line in said.out.splitlines()[4:7]] == ["a", "b", "c"]
+    b = only_run() / "b-seed0"
+    assert [RunFolder(only_run() / f"{v}-seed0").read()["status"] for v in "abc"] == [
+        *("finished", "failed", "finished")
+    ]
+    assert (b / "traceback.txt").read_text().endswith("IndexError: a fault\n")
+    assert lab("resume", only_run()) == 0
+    state = RunFolder(b).read()
+    assert state["status"] == "finished" and state["error"] is None
+    assert not (b / "traceback.txt").exists()

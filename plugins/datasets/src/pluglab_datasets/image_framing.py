@@ -11,6 +11,7 @@ from pydantic import Field
 
 from pluglab.components import Options
 from pluglab.errors import UserError
+from pluglab.pictures import flattened
 
 FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
@@ -55,21 +56,12 @@ class Framing:
         Raises `UserError` for an image that is too small, and whatever PIL raises for one that is damaged.
         """
         with Image.open(BytesIO(data)) as file:
-            image = self._filled(ImageOps.exif_transpose(file))
+            image = flattened(file, self.background)
         self._check_size(image, name)
         image = self._squared(image)
         if self.options.channels == 1:
             return np.asarray(image.convert("L"))[None]
         return np.asarray(image).transpose(2, 0, 1)
-
-    def _filled(self, image: Image.Image) -> Image.Image:
-        """Red, green and blue; the background shows where the image is transparent."""
-        if image.mode.startswith("I"):  # 16 bits a pixel, which PIL would clip
-            image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-        if "A" not in image.getbands() and "transparency" not in image.info:
-            return image.convert("RGB")
-        canvas = Image.new("RGBA", image.size, (*self.background, 255))
-        return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
 
     def _check_size(self, image: Image.Image, name: str) -> None:
         side = max(image.size) if self.options.fit == "pad" else min(image.size)

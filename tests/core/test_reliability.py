@@ -245,6 +245,26 @@ def test_the_selected_checkpoint_is_reported_and_kept(lab: Lab, recipe: Path) ->
     assert Checkpoints(only_run() / "checkpoints").at(best) is not None
 
 
+def test_the_oracles_pick_stands_beside_the_selected_one(lab: Lab, recipe: Path) -> None:
+    select = '[select]\nmetric = "confidence"\nmode = "min"\noracle = "confidence"\n\n[run]'
+    recipe.write_text(RECIPE.replace("[run]", select))
+    assert lab("run", recipe) == 0
+    results = json.loads((only_run() / "results.json").read_text())
+    lines = map(json.loads, (only_run() / "metrics.jsonl").read_text().splitlines())
+    seen = [x["scalars"]["confidence"] for x in lines if "confidence" in x.get("scalars", {})]
+    assert results["scalars"]["oracle confidence"] == max(seen) > results["scalars"]["confidence"]
+    assert "oracle confidence" in results["headline"]
+
+
+def test_an_oracle_that_nobody_reports_is_an_error_before_the_end(
+    lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    select = '[select]\nmetric = "confidence"\noracle = "confidenze"\n\n[run]'
+    recipe.write_text(RECIPE.replace("[run]", select))
+    assert lab("run", recipe) == 2
+    assert "no evaluator that runs during training reports 'confidenze'" in capsys.readouterr().err
+
+
 def test_hidden_labels_do_not_select(lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     select = '[select]\nmetric = "toy_accuracy/other"\n\n[data.other]\nname = "toy_images"\n\n[run]'
     recipe.write_text(RECIPE.replace("[run]", select).replace('"toy_accuracy"', '"toy_accuracy"\nevery = 10'))

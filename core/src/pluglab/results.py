@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,9 +28,16 @@ def _cell(results: Sequence[Mapping[str, Any]], column: str) -> str:
     values = [r["scalars"][column] for r in results if column in r.get("scalars", {})]
     if not values:
         return "-"
-    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    mean = statistics.fmean(values)
+    places = _places(mean)
+    spread = f" ± {statistics.stdev(values):.{places}f}" if len(values) > 1 else ""
     missing = f" ({len(values)} of {len(results)} seeds)" if len(values) < len(results) else ""
-    return f"{statistics.fmean(values):.2f}{spread}{missing}"
+    return f"{mean:.{places}f}{spread}{missing}"
+
+
+def _places(value: float) -> int:
+    """Decimal places: two, or what three significant digits of a small number take."""
+    return 2 if value == 0 or not math.isfinite(value) else max(2, 2 - math.floor(math.log10(abs(value))))
 
 
 def markdown(table: Table) -> str:

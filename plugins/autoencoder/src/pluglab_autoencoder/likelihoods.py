@@ -45,8 +45,9 @@ class Gaussian:
     class Config(Options):
         variance: Literal["learned", "fixed"] = "learned"
         """Whether training changes the variance."""
-        deviation: float = Field(0.1, gt=0)
-        """The fixed standard deviation, or the first one; in units of [0, 1]."""
+        deviation: float = Field(0.3, gt=0)
+        """The fixed standard deviation, or the first one; in units of [0, 1]. A learned one should start above
+        the error to be expected: from below, latents first carry what they need not."""
 
     level_bits = 8.0
 

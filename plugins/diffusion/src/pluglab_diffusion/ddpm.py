@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Annotated, Literal
 
 import torch
@@ -44,7 +46,7 @@ class DDPM(TrainerBase):
         """Learn a model of each class; auto: where the data has classes."""
         label_drop: float = Field(0.1, ge=0, le=1)
         """Probability that an image's label is not shown; with 0 there is nothing to guide away from."""
-        optimizer: Annotated[Component, Reference("optimizer")] = named("adamw", lr=1e-3)
+        optimizer: Annotated[Component, Reference("optimizer")] = named("adamw", lr=2e-3)
         """The optimizer."""
         schedule: Annotated[Component, Reference("schedule")] = named("one_cycle", warmup=0.1)
         """Learning-rate multiplier over training progress."""
@@ -133,7 +135,8 @@ class DDPM(TrainerBase):
         path = self.process.levels(times(self.process.timesteps, self.sampling.steps, self.sampling.spacing))
         asked, size = self.asked(labels, len(x)), self.sampling.batch_size
         parts = zip(x.split(size), asked.split(size), strict=True)
-        return torch.cat([list(self.states(noise, wanted, path, generator))[-1] for noise, wanted in parts])
+        ends = (deque(self.states(noise, wanted, path, generator), maxlen=1) for noise, wanted in parts)
+        return torch.cat([end.pop() for end in ends])
 
     def trajectory(
         self, n: int, labels: Tensor | None, generator: torch.Generator, frames: int
@@ -145,9 +148,9 @@ class DDPM(TrainerBase):
         steps = whole_steps(self.process.timesteps, self.sampling.steps, frames)
         path = self.process.levels(times(self.process.timesteps, steps, spacing=1))
         x = self.latents(n, generator)
-        states = [x, *self.states(x, self.asked(labels, n), path, generator)]
+        states = chain([x], self.states(x, self.asked(labels, n), path, generator))
         every = steps // (frames - 1)
-        return [level.t + 1 for level in path[::every]], torch.stack(states[::every])
+        return [level.t + 1 for level in path[::every]], torch.stack(list(islice(states, 0, None, every)))
 
     def states(
         self, x: Tensor, labels: Tensor, path: Sequence[Level], generator: torch.Generator

@@ -55,26 +55,22 @@ class ACGAN(GANTrainer):
     def make_networks(self) -> tuple[nn.Module, nn.Module]:
         c = self.config
         if c.preset == "printed":
-            generator = networks.printed_generator(self.spec, c.latent_size, c.width)
-            return generator, networks.printed_discriminator(self.spec, c.width)
-        generator = networks.default_generator(self.spec, c.latent_size, c.width)
+            printed = networks.printed_generator(self.spec, c.latent_size, c.width)
+            return printed, networks.printed_discriminator(self.spec, c.width)
+        generator = networks.ModulatedGenerator(self.spec, c.latent_size, c.width)
         return generator, networks.default_discriminator(self.spec, c.width)
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
         self.start(progress)
-        images, labels = batch["train"]
+        real, labels = batch["train"]
         assert labels is not None
-        *others, last = zip(self.shares(images), self.shares(labels), strict=True)
-        for real, classes in others:
-            with torch.no_grad():
-                fake = self.generator(self.draw(len(real)), classes)
-            self.train_discriminator(real, fake, classes, progress)
-        real, classes = last
-        fake = self.generator(self.draw(len(real)), classes)
-        figures = self.train_discriminator(real, fake.detach(), classes, progress)
-        figures |= self.train_generator(fake, classes)
-        self.update_average(progress, len(images))
-        return figures | {"training/diversity": diversity(fake, real)}
+        fake = self.generator(self.draw(len(real)), labels)
+        figures: dict[str, Tensor] = {}
+        for share in zip(self.shares(real), self.shares(fake.detach()), self.shares(labels), strict=True):
+            figures |= self.train_discriminator(*share, progress)
+        figures |= self.train_generator(fake, labels)
+        self.update_average(progress, len(real))
+        return figures | {"training/diversity": diversity(fake, real, labels, self.num_classes)}
 
     def train_discriminator(
         self, real: Tensor, fake: Tensor, labels: Tensor, progress: Progress

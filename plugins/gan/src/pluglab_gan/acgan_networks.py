@@ -6,8 +6,8 @@ adversarial score, then K class logits, which go into cross-entropy without a so
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,23 +17,51 @@ from pluglab.protocols import ImageSpec
 from pluglab_gan.networks import channels, dcgan_generator, dcgan_trunk, initialised, rectifier
 from pluglab_gan.spectral import spectrally_normalised
 
-Conditioning = Literal["multiply", "concatenate"]
 
+class ConditionalBatchNorm(nn.Module):
+    """Batch norm with a learned scale and shift of each class (de Vries et al. 2017, arXiv:1707.00683)."""
 
-class ConditionalGenerator(nn.Module):
-    """`generator`, given latents that a learned vector of the class is multiplied with, or put beside."""
-
-    def __init__(self, generator: nn.Module, classes: int, size: int, conditioning: Conditioning) -> None:
+    def __init__(self, classes: int, channels: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(classes, size)
-        self.generator = generator
-        self.conditioning = conditioning
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.scale, self.shift = nn.Embedding(classes, channels), nn.Embedding(classes, channels)
+        nn.init.normal_(self.scale.weight, 1.0, 0.02)
+        nn.init.normal_(self.shift.weight, 0.0, 0.5)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        scale, shift = (part(labels).to(x.dtype)[:, :, None, None] for part in (self.scale, self.shift))
+        return torch.addcmul(shift, self.norm(x), scale)
+
+
+class ModulatedGenerator(nn.Module):
+    """DCGAN's generator, told the class in every batch norm.
+
+    What the latents make is brought to unit variance before the class changes it, so that the class cannot
+    drown it: a class that comes in beside the noise does, and all images of a class are soon the same.
+    """
+
+    def __init__(self, spec: ImageSpec, latent_size: int, width: int) -> None:
+        super().__init__()
+        norm = partial(ConditionalBatchNorm, spec.num_classes)
+        self.layers = nn.ModuleList(dcgan_generator(spec, latent_size, width, norm=norm))
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        embedded = self.embedding(labels)
-        if self.conditioning == "multiply":
-            return self.generator(embedded * latents)
-        return self.generator(torch.cat([latents, embedded], dim=1))
+        x = latents
+        for layer in self.layers:
+            x = layer(x, labels) if isinstance(layer, ConditionalBatchNorm) else layer(x)
+        return x
+
+
+class MultipliedGenerator(nn.Module):
+    """`generator`, given latents times a learned vector of the class."""
+
+    def __init__(self, generator: nn.Module, classes: int, latent_size: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(classes, latent_size)
+        self.generator = generator
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        return self.generator(self.embedding(labels) * latents)
 
 
 class Judge(nn.Module):
@@ -48,13 +76,6 @@ class Judge(nn.Module):
         return torch.cat([self.score(features), self.classifier(features)], dim=1)
 
 
-def default_generator(spec: ImageSpec, latent_size: int, width: int) -> ConditionalGenerator:
-    """DCGAN's, with the class beside the noise. A product with symmetric noise would hide the sign of the
-    class's vector."""
-    inner = dcgan_generator(spec, 2 * latent_size, width)
-    return ConditionalGenerator(inner, spec.num_classes, latent_size, "concatenate")
-
-
 def default_discriminator(spec: ImageSpec, width: int) -> Judge:
     """DCGAN's without batch norm, spectrally normalised but for the class head, which needs no bound."""
     features = 16 * channels(spec, width)[0]
@@ -63,7 +84,7 @@ def default_discriminator(spec: ImageSpec, width: int) -> Judge:
     return Judge(spectrally_normalised(trunk), spectrally_normalised(score), classifier)
 
 
-def printed_generator(spec: ImageSpec, latent_size: int, width: int) -> ConditionalGenerator:
+def printed_generator(spec: ImageSpec, latent_size: int, width: int) -> MultipliedGenerator:
     """As printed in reports for 32 pixels and width 64; batch norm has eps 0.8, as printed.
 
     Raises `UserError` for sizes that are no multiple of 4.
@@ -76,8 +97,7 @@ def printed_generator(spec: ImageSpec, latent_size: int, width: int) -> Conditio
         layers += [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1)]
         layers += [nn.BatchNorm2d(after, 0.8), rectifier(0.2)]
     layers += [nn.Conv2d(width, spec.channels, 3, 1, 1), nn.Tanh()]
-    inner = initialised(nn.Sequential(*layers))
-    return ConditionalGenerator(inner, spec.num_classes, latent_size, "multiply")
+    return MultipliedGenerator(initialised(nn.Sequential(*layers)), spec.num_classes, latent_size)
 
 
 def printed_discriminator(spec: ImageSpec, width: int) -> Judge:

@@ -199,8 +199,19 @@ def _score(output: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def diversity(fake: Tensor, real: Tensor) -> Tensor:
+def diversity(fake: Tensor, real: Tensor, labels: Tensor | None = None, classes: int = 1) -> Tensor:
     """How much generated images vary relative to real ones: the deviation over the batch of images reduced
-    to 8 x 8 (noise of single pixels does not count), averaged over places and channels."""
-    spread = [F.adaptive_avg_pool2d(images, 8).std(0).mean() for images in (fake, real)]
+    to 8 x 8 (noise of single pixels does not count), averaged over places and channels.
+
+    With labels, which both batches share, it is the deviation within the classes.
+    """
+    labels = torch.zeros(len(real), dtype=torch.int64, device=real.device) if labels is None else labels
+    member = F.one_hot(labels, classes).to(real.dtype)
+    spread = [_spread(F.adaptive_avg_pool2d(images, 8).flatten(1), member) for images in (fake, real)]
     return spread[0] / spread[1].clamp_min(1e-6)
+
+
+def _spread(values: Tensor, member: Tensor) -> Tensor:
+    """Mean over columns of the deviation of N x F values from the means of their classes."""
+    means = member.T @ values / member.sum(0).clamp_min(1)[:, None]
+    return (values - member @ means).square().mean(0).sqrt().mean()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -18,8 +17,8 @@ from pluglab_gan.spectral import spectrally_normalised
 class DCGAN(GANTrainer):
     """D learns to tell real images from G's, then G learns to fool it.
 
-    In a step G is run once: D sees its images without G's graph, and G learns from the same images as the
-    D after its own step judges them.
+    G is run once a step: D sees its images cut off from G, and G learns from the same images, as D judges
+    them after its own step.
     """
 
     class Config(GANOptions):
@@ -42,16 +41,14 @@ class DCGAN(GANTrainer):
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
         self.start(progress)
-        images = batch["train"].images
-        *others, last = self.shares(images)
-        for real in others:
-            with torch.no_grad():
-                fake = self.generator(self.draw(len(real)))
-            self.train_discriminator(real, fake, progress)
-        fake = self.generator(self.draw(len(last)))
-        figures = self.train_discriminator(last, fake.detach(), progress) | self.train_generator(fake)
-        self.update_average(progress, len(images))
-        return figures | {"training/diversity": diversity(fake, last)}
+        real = batch["train"].images
+        fake = self.generator(self.draw(len(real)))
+        figures: dict[str, Tensor] = {}
+        for share in zip(self.shares(real), self.shares(fake.detach()), strict=True):
+            figures |= self.train_discriminator(*share, progress)
+        figures |= self.train_generator(fake)
+        self.update_average(progress, len(real))
+        return figures | {"training/diversity": diversity(fake, real)}
 
     def train_discriminator(self, real: Tensor, fake: Tensor, progress: Progress) -> dict[str, Tensor]:
         """One step of D on real and generated images."""

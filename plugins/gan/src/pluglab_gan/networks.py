@@ -7,7 +7,7 @@ for 128, and fewer below.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from torch import nn
@@ -33,14 +33,20 @@ def channels(spec: ImageSpec, width: int) -> list[int]:
     return [width * 2 ** min(stage, 3) for stage in reversed(range(stages))]
 
 
-def dcgan_generator(spec: ImageSpec, latent_size: int, width: int = 64, slope: float = 0.0) -> nn.Sequential:
+def dcgan_generator(
+    spec: ImageSpec,
+    latent_size: int,
+    width: int = 64,
+    slope: float = 0.0,
+    norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+) -> nn.Sequential:
     """Transposed convolutions with batch norm and ReLU, tanh at the end (Radford et al. 2016). `slope` makes
-    the ReLU leaky."""
+    the ReLU leaky; `norm` makes another norm of so many channels."""
     first, *rest = sizes = channels(spec, width)
     layers: list[nn.Module] = [_column(latent_size), nn.ConvTranspose2d(latent_size, first, 4, bias=False)]
-    layers += [nn.BatchNorm2d(first), rectifier(slope)]
+    layers += [norm(first), rectifier(slope)]
     for before, after in zip(sizes, rest, strict=False):
-        layers += [_enlarge(before, after, bias=False), nn.BatchNorm2d(after), rectifier(slope)]
+        layers += [_enlarge(before, after, bias=False), norm(after), rectifier(slope)]
     layers += [_enlarge(sizes[-1], spec.channels, bias=False), nn.Tanh()]
     return initialised(nn.Sequential(*layers))
 
@@ -101,8 +107,8 @@ def initialised(network: nn.Sequential) -> nn.Sequential:
     """Weights from N(0, 0.02^2), those of batch norm from N(1, 0.02^2), biases 0 (Radford et al. 2016)."""
     for part in network.modules():
         if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d)):
-            mean = 1.0 if isinstance(part, nn.BatchNorm2d) else 0.0
-            nn.init.normal_(part.weight, mean, 0.02)
+            if part.weight is not None:
+                nn.init.normal_(part.weight, 1.0 if isinstance(part, nn.BatchNorm2d) else 0.0, 0.02)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
     return network

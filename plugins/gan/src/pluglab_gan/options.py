@@ -31,7 +31,8 @@ class GANOptions(EMAOptions):
     latent_distribution: Literal["normal", "uniform"] = "normal"
     """Standard normal latents, or uniform ones in [-1, 1]."""
     discriminator_steps: int = Field(1, ge=1)
-    """Steps of D before each step of G. They share the batch: each sees its own part of it."""
+    """Steps of D before each step of G. They share the batch: each sees its own part of the real and of the
+    generated images, and G learns from all of the latter."""
     r1: float = Field(0.0, ge=0)
     """Weight of the squared gradient of D at real images (Mescheder et al. 2018)."""
     gradient_penalty: float = Field(0.0, ge=0)

@@ -18,7 +18,7 @@ def r1(scores: Tensor, real: Tensor) -> Tensor:
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
     """(|grad d(x)| - 1)^2 at points drawn between pairs of images (Gulrajani et al. 2017, eq. 3)."""
-    share = torch.rand(len(real), 1, 1, 1, device=real.device)
+    share = torch.rand(len(real), 1, 1, 1, dtype=real.dtype, device=real.device)
     between = torch.lerp(fake, real, share).detach().requires_grad_()
     # Not `norm`: its gradient at 0 is undefined.
     length = (_gradient(critic(between), between).square().flatten(1).sum(1) + 1e-12).sqrt()
@@ -28,4 +28,4 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
 def _gradient(scores: Tensor, images: Tensor) -> Tensor:
     """Of each image's own score: scores of a batch do not depend on each other."""
     (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
-    return gradient.float()
+    return gradient

@@ -1,0 +1,389 @@
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from pluglab.components import make
+from pluglab.errors import UserError
+from pluglab.protocols import Classifies, Diagnoses, HasNetworks, Progress, Samples
+from pluglab.training import modules_of, set_mode
+from pluglab_gan import base
+from pluglab_gan.base import diversity
+
+from .conftest import batch_at, images_at, spec_of, tensors, train
+
+METHODS = ["dcgan", "sngan", "sagan", "acgan"]
+EVERYTHING_RANDOM = {
+    "loss": {"name": "non_saturating", "real_label": (0.7, 1.2), "fake_label": (0, 0.3), "flips": 0.1},
+    "diff_augment": ["colour", "translation", "cutout"],
+    "instance_noise": 0.2,
+    "latent_distribution": "uniform",
+    "discriminator_steps": 2,
+    "schedule": "step_decay",
+    "r1": 0.1,
+    "penalty_every": 2,
+}
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def parameters(trainer):
+    modules = modules_of(trainer).items()
+    return {f"{name}.{k}": p.detach().clone() for name, m in modules for k, p in m.named_parameters()}
+
+
+# Training -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_weight_trains_and_every_figure_is_a_finite_float32_scalar(build, method, precision):
+    # Within its margins the hinge loss is linear, and D's last bias has no gradient.
+    trainer = build(method, loss="non_saturating", precision=precision)
+    before = parameters(trainer)
+    figures = train(trainer, 0, 3, total=3)
+    for figure in figures.values():
+        assert figure.ndim == 0 and figure.dtype == torch.float32
+        assert not figure.requires_grad and figure.isfinite()
+    after = parameters(trainer)
+    assert all(p.dtype == torch.float32 for p in after.values())
+    still = [k for k in before if torch.equal(before[k], after[k])]
+    # A key's bias shifts all affinities of a query alike, which the softmax does not see.
+    assert [k for k in still if not k.endswith("key.bias")] == []
+
+
+@pytest.mark.parametrize("loss", ["non_saturating", "hinge", "least_squares", "wasserstein"])
+@pytest.mark.parametrize("method", ["dcgan", "acgan"])
+def test_every_loss_goes_with_every_penalty_in_bf16(build, method, loss):
+    trainer = build(method, loss=loss, r1=0.1, gradient_penalty=10.0, penalty_every=2, precision="bf16")
+    figures = train(trainer, 0, 1, total=3)
+    assert {"loss/r1", "loss/gradient_penalty"} <= figures.keys()
+    assert all(figure.isfinite() for figure in figures.values())
+    assert "loss/r1" not in train(trainer, 1, 2, total=3)
+
+
+@pytest.mark.parametrize("options", [{}, EVERYTHING_RANDOM], ids=["default", "everything random"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_resumed_run_ends_with_the_same_bits(build, method, options):
+    straight = build(method, **options)
+    train(straight, 0, 4, total=4)
+    first = build(method, **options)
+    train(first, 0, 2, total=4)
+    second = build(method, seed=1, **options)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    train(second, 2, 4, total=4)
+    expected, found = tensors(straight), tensors(second)
+    assert expected.keys() == found.keys() and any(".ema." in f"{k}." for k in expected)
+    assert [k for k in expected if not torch.equal(expected[k], found[k])] == []
+    assert torch.equal(straight.sample(3, None, generator()), second.sample(3, None, generator()))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_step_of_d_stops_before_g(build, method, monkeypatch):
+    trainer = build(method)
+    before = {k: v for k, v in parameters(trainer).items() if k.startswith("generator")}
+    seen = []
+    judge = trainer.judge
+    monkeypatch.setattr(trainer, "judge", lambda real, fake: seen.append(fake) or judge(real, fake))
+    monkeypatch.setattr(trainer, "update_generator", lambda loss, fake: loss.detach())
+    train(trainer, 0, 1, total=1)
+    assert seen and not any(fake.requires_grad for fake in seen)
+    assert all(p.grad is None for p in trainer.generator.parameters())
+    assert all(torch.equal(v, parameters(trainer)[k]) for k, v in before.items())
+
+
+class ConvolutionGradients(TorchDispatchMode):
+    """Notes for each backward pass of a convolution whether it computed the weight's gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.of_weights = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten.convolution_backward.default:
+            self.of_weights.append((args[2].data_ptr(), args[-1][1]))
+        return function(*args, **(kwargs or {}))
+
+
+def test_the_step_of_g_computes_no_gradient_of_ds_weights(build):
+    trainer = build("dcgan")
+    train(trainer, 0, 1, total=2)
+    before = {k: p.grad.clone() for k, p in trainer.discriminator.named_parameters()}
+    weights = {
+        name: {m.weight.data_ptr() for m in net.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))}
+        for name, net in (("g", trainer.generator), ("d", trainer.discriminator))
+    }
+    fake = trainer.generator(trainer.draw(4))
+    with ConvolutionGradients() as found:
+        trainer.train_generator(fake)
+    of_g = [computed for weight, computed in found.of_weights if weight in weights["g"]]
+    of_d = [computed for weight, computed in found.of_weights if weight in weights["d"]]
+    assert of_g == [True] * 3 and of_d == [False] * 3
+    assert all(torch.equal(p.grad, before[k]) for k, p in trainer.discriminator.named_parameters())
+
+
+def test_g_gets_the_same_gradient_as_from_one_backward_pass_through_both(build):
+    trainer = build("sngan")
+    trainer.discriminator.eval()  # the same power iterations in both
+    fake = trainer.generator(trainer.draw(4))
+    trainer.loss.generator(trainer.discriminator(fake)).backward(retain_graph=True)
+    expected = [p.grad.clone() for p in trainer.generator.parameters()]
+    trainer.generator_optimizer.step = lambda: None
+    trainer.train_generator(fake)
+    for parameter, gradient in zip(trainer.generator.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "of_d"),
+    [
+        ("sngan", {}, 2),  # real and generated images together, then generated ones for G
+        ("acgan", {}, 2),
+        ("dcgan", {}, 3),  # batch norm: real and generated images apart
+        ("sngan", {"r1": 1.0}, 3),  # no forward pass of its own for R1, only apart
+        ("sngan", {"discriminator_steps": 3}, 4),
+        ("sngan", {"gradient_penalty": 1.0}, 3),
+    ],
+)
+def test_networks_run_no_more_often_than_the_method_needs(build, method, options, of_d):
+    trainer, calls = build(method, **options), []
+    for name in ("generator", "discriminator"):
+        hook = lambda module, inputs, output, name=name: calls.append(name)  # noqa: E731
+        getattr(trainer, name).module.register_forward_hook(hook)
+    train(trainer, 0, 1, total=1)
+    assert (calls.count("generator"), calls.count("discriminator")) == (1, of_d)
+
+
+@pytest.mark.parametrize("method", ["dcgan", "acgan"])
+def test_steps_of_d_share_the_batch(build, method, monkeypatch):
+    trainer, seen = build(method, discriminator_steps=3), []
+    judge = trainer.judge
+    monkeypatch.setattr(trainer, "judge", lambda *images: seen.append(images) or judge(*images))
+    train(trainer, 0, 1, total=1)
+    real, fake = (torch.cat(part) for part in zip(*seen, strict=True))
+    assert [len(r) for r, _ in seen] == [3, 3, 2]
+    assert torch.equal(real, images_at(0))
+    assert len(fake.flatten(1).unique(dim=0)) == 8
+
+
+def test_a_batch_smaller_than_the_steps_of_d_is_a_clear_error(build):
+    with pytest.raises(UserError, match="a batch of 2 cannot be shared by 3 steps") as error:
+        train(build("dcgan", discriminator_steps=3), 0, 1, total=1, n=2)
+    assert "batch_size" in error.value.help[0]
+
+
+def test_a_step_never_waits_for_the_device(build, monkeypatch):
+    """Anything that fetches a value would: optimizers aside, which keep their own count on the CPU."""
+
+    def fetched(*args, **kwargs):
+        raise AssertionError("a value was fetched in a step")
+
+    sgd = {"name": "sgd", "lr": 0.01}
+    for method in METHODS:
+        trainer = build(method, **EVERYTHING_RANDOM, generator_optimizer=sgd, discriminator_optimizer=sgd)
+        batch = batch_at(0)
+        with monkeypatch.context() as patch:
+            for name in ("item", "tolist", "__bool__", "__float__", "__int__", "cpu", "numpy", "nonzero"):
+                patch.setattr(torch.Tensor, name, fetched)
+            trainer.step(batch, Progress(0, 2))
+
+
+def test_both_learning_rates_follow_the_schedule(build):
+    trainer = build("sagan", schedule={"name": "step_decay", "factor": 0.5, "every": 0.5})
+    for step, factor in ((0, 1.0), (3, 0.5)):
+        train(trainer, step, step + 1, total=4)
+        assert trainer.generator_optimizer.param_groups[0]["lr"] == pytest.approx(1e-4 * factor)
+        assert trainer.discriminator_optimizer.param_groups[0]["lr"] == pytest.approx(4e-4 * factor)
+
+
+def test_instance_noise_falls_evenly_to_nothing(build):
+    trainer, blank = build("dcgan", instance_noise=0.8, instance_noise_until=0.5), torch.zeros(50, 3, 16, 16)
+    for step, sigma in ((0, 0.8), (1, 0.4), (2, 0.0), (3, 0.0)):
+        trainer.start(Progress(step, 4))
+        assert trainer.view(blank).std().item() == pytest.approx(sigma, rel=0.02)
+
+
+def test_real_images_can_take_one_more_tanh(build):
+    real = images_at(0)
+    assert torch.equal(build("dcgan", tanh_real=True).real(real, Progress(0, 1)), real.tanh())
+    assert torch.equal(build("dcgan").real(real, Progress(0, 1)), real)
+
+
+def test_what_d_sees_is_augmented_alike_for_real_and_generated_images_in_both_steps(build, monkeypatch):
+    trainer, seen = build("dcgan", diff_augment=["colour"]), []
+    monkeypatch.setattr(
+        base, "diff_augment", lambda images, policy: seen.append((len(images), policy)) or images
+    )
+    train(trainer, 0, 1, total=1)
+    assert seen == [(8, ("colour",))] * 3  # real and generated ones for D, generated ones for G
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_each_network_takes_any_optimizer_of_its_own(build, optimizer):
+    trainer = build(
+        "dcgan",
+        generator_optimizer={"name": optimizer, "lr": 0.003, "weight_decay": 0.1},
+        discriminator_optimizer={"name": "sgd", "lr": 0.5},
+    )
+    assert trainer.generator_optimizer.param_groups[0]["lr"] == 0.003
+    assert trainer.generator_optimizer.param_groups[0]["weight_decay"] == 0.1
+    assert trainer.discriminator_optimizer.param_groups[0]["lr"] == 0.5
+    train(trainer, 0, 1, total=1)
+
+
+# Sampling -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_evaluators_ask_for_is_there(build, method):
+    trainer = build(method)
+    assert isinstance(trainer, Samples) and isinstance(trainer, HasNetworks)
+    assert isinstance(trainer, Diagnoses)
+    assert isinstance(trainer, Classifies) == (method == "acgan")
+    assert trainer.num_classes == (10 if method == "acgan" else 0)
+    for network, inputs in trainer.networks().values():
+        assert len(network.eval()(*inputs)) == 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_any_number_of_images_is_made_in_bounded_memory(build, method, monkeypatch):
+    monkeypatch.setattr(f"pluglab_gan.{'acgan' if method == 'acgan' else 'base'}.CHUNK", 4)
+    trainer, sizes = build(method), []
+    trainer.ema.network.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+    images = trainer.sample(10, None, generator())
+    assert images.shape == (10, 3, 16, 16) and images.dtype == torch.float32
+    assert images.min() >= -1 and images.max() <= 1
+    assert sizes == [4, 4, 2]
+    latents = trainer.latents(10, generator())
+    torch.testing.assert_close(trainer.generate(latents, None), images)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_samples_are_those_of_the_averaged_weights_and_of_their_generator(build, method):
+    trainer = build(method)
+    train(trainer, 0, 2, total=2)
+    state = torch.get_rng_state()
+    images = trainer.sample(3, None, generator())
+    with torch.no_grad():
+        for parameter in trainer.generator.parameters():
+            parameter.zero_()
+    assert torch.equal(trainer.sample(3, None, generator()), images)
+    assert not torch.equal(trainer.sample(3, None, generator(1)), images)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_average_of_a_normalised_generator_stays_normalised(build):
+    trainer = build("sagan", ema_half_life=50, generator_optimizer={"name": "adam", "lr": 0.01})
+    train(trainer, 0, 12, total=12)
+    for layer in trainer.ema.network.modules():
+        if nn.utils.parametrize.is_parametrized(layer, "weight"):
+            rows = layer.weight.transpose(0, 1).flatten(1)
+            assert torch.linalg.svdvals(rows)[0].item() == pytest.approx(1, rel=0.1)
+
+
+def test_uniform_latents_are_uniform_in_training_and_sampling(build):
+    trainer = build("dcgan", latent_distribution="uniform")
+    for latents in (trainer.draw(1000), trainer.latents(1000, generator())):
+        assert latents.shape == (1000, 100)
+        assert -1 <= latents.min() < -0.99 and 0.99 < latents.max() <= 1
+        assert latents.std().item() == pytest.approx(3**-0.5, rel=0.01)
+
+
+def test_acgan_makes_the_classes_asked_for_and_all_in_turn_if_none_are(build):
+    trainer = build("acgan")
+    latents = trainer.latents(12, generator())
+    turn = torch.arange(12) % 10
+    assert torch.equal(trainer.generate(latents, None), trainer.generate(latents, turn))
+    assert not torch.equal(trainer.generate(latents, turn), trainer.generate(latents, turn.flip(0)))
+
+
+def test_acgan_classifies_with_its_second_head(build):
+    trainer = build("acgan")
+    set_mode(trainer, "eval")
+    images = images_at(0)
+    assert torch.equal(trainer.predict(images, "train"), trainer.discriminator(images)[:, 1:])
+
+
+def test_acgan_learns_to_make_what_is_asked_for(build):
+    """Two classes, dark and light images: after a few seconds the one asked for comes."""
+    trainer = build("acgan", spec=spec_of(classes=("dark", "light")), ema_half_life=200)
+    for step in range(150):
+        torch.manual_seed(step)
+        labels = torch.arange(16) % 2
+        images = 0.2 * images_at(step, n=16) + (labels - 0.5)[:, None, None, None]
+        trainer.step(
+            {"train": batch_at(step)["train"]._replace(images=images, labels=labels)}, Progress(step, 150)
+        )
+    made = trainer.sample(40, torch.arange(40) % 2, generator())
+    brightness = made.mean((1, 2, 3)).view(20, 2)
+    assert (brightness[:, 0] < 0).float().mean() > 0.9 and (brightness[:, 1] > 0).float().mean() > 0.9
+
+
+def test_acgan_on_data_without_labels_is_told_before_training(registry):
+    with pytest.raises(UserError, match="this data has no classes") as error:
+        make(registry, "trainer", "acgan").build({"train": replace(spec_of(), classes=None)})
+    assert "labelled" in error.value.help[0]
+
+
+# Health -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scalar", "value", "words"),
+    [
+        ("loss/discriminator", 0.002, "saturated"),
+        ("training/generator_gradient", 1e-6, "vanishes"),
+        ("training/diversity", 0.05, "collapses"),
+    ],
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_what_goes_wrong_is_said_with_a_remedy(build, method, scalar, value, words):
+    trainer = build(method)
+    figures = {k: v.item() for k, v in train(trainer, 3, 4, total=6).items()}
+    healthy = {**figures, "loss/discriminator": 1.0, "training/diversity": 0.7}
+    assert trainer.diagnose(healthy) == []
+    assert scalar in figures
+    (message,) = trainer.diagnose({**healthy, scalar: value})
+    assert words in message and f"{value:.2g}" in message and ";" in message
+
+
+def test_a_generator_that_has_just_started_has_not_collapsed(build):
+    trainer = build("dcgan")
+    trainer.start(Progress(1, 100))
+    assert trainer.diagnose({"training/diversity": 0.0}) == []
+
+
+def test_a_negative_wasserstein_loss_is_not_saturation(build):
+    assert build("dcgan", loss="wasserstein").diagnose({"loss/discriminator": -3.0}) == []
+
+
+def test_diversity_is_the_ratio_of_deviations_over_the_batch():
+    real = images_at(0, n=64)
+    assert diversity(real, real).item() == pytest.approx(1)
+    assert diversity(real / 2 + 0.1, real).item() == pytest.approx(0.5)
+    assert diversity(real[:1].expand_as(real), real).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_diversity_within_classes_does_not_see_that_the_classes_differ():
+    labels = torch.arange(60) % 3
+    real = images_at(0, n=60)
+    prototypes = real[:3][labels]
+    assert diversity(prototypes, real).item() > 0.5
+    assert diversity(prototypes, real, labels, 3).item() == pytest.approx(0, abs=1e-3)
+    assert diversity(prototypes + real / 2, real, labels, 3).item() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_the_gradient_at_an_image_is_that_of_its_own_loss(build):
+    """G's loss -d of a linear d(x) = w.x has a gradient of length |w| at each image, whatever the batch."""
+    trainer, w = build("dcgan", loss="hinge"), torch.randn(3 * 16 * 16)
+    for n in (2, 8):
+        fake = trainer.generator(trainer.draw(n))
+        loss = trainer.loss.generator(fake.flatten(1) @ w)
+        assert trainer.update_generator(loss, fake).item() == pytest.approx(w.norm().item(), rel=1e-4)

@@ -46,8 +46,8 @@ class Gaussian:
         variance: Literal["learned", "fixed"] = "learned"
         """Whether training changes the variance."""
         deviation: float = Field(0.3, gt=0)
-        """The fixed standard deviation, or the first one; in units of [0, 1]. A learned one should start above
-        the error to be expected: from below, latents first carry what they need not."""
+        """The fixed standard deviation, or the learned one's first value; in units of [0, 1]. One that starts
+        below the error of the first steps makes the latents carry more than they need."""
 
     level_bits = 8.0
 

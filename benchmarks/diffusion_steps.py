@@ -31,9 +31,9 @@ from pluglab.sampling import drawn, set_options
 from pluglab_metrics.figures import new_figure, render, style
 
 STEPS = {
-    "dpm_solver_pp_2m": (4, 6, 8, 10, 12, 15, 20, 25, 50),
-    "ddim": (4, 6, 8, 10, 12, 15, 20, 25, 50, 100),
-    "ddpm": (25, 50, 100, 200),
+    "dpm_solver_pp_2m": (4, 6, 8, 10, 12, 15, 20, 25),
+    "ddim": (6, 10, 15, 20, 25, 50),
+    "ddpm": (50, 100, 200),
 }
 REFERENCE = ("ddpm", 200)  # ancestral sampling: what fewer steps must reach, minus one point
 

@@ -73,8 +73,8 @@ def test_svhn_has_digits_of_every_class_and_more_ones_than_anything_else(prepare
 def test_the_release_of_mnist_m_is_our_recipe(prepare: Prepare) -> None:
     """Its digits are those of MNIST in our frame: undoing |photo - digit| joins up across a stroke's edge.
 
-    Where the stroke (all that is not black) meets the background, 255 - image and image are neighbouring pixels
-    of one photograph, so they are close; they are not where the digit is placed, sized or cut off otherwise.
+    Where the stroke (all that is not black) meets the background, 255 - image and image are neighbours in one
+    photograph, so they are close; they are not where the digit is placed, sized or cut off otherwise.
     """
     released = prepare("mnist_m", test="release").split("test").pixels.float()
     digits = prepare("mnist").split("test").pixels[: len(released)].float()

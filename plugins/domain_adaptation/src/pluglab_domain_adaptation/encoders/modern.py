@@ -26,7 +26,7 @@ class Modern(EncoderBase):
         return nn.Sequential(*first, *second, *third, nn.AdaptiveAvgPool2d(2), nn.Flatten())
 
     def private_features(self) -> nn.Module:
-        """Three convolutions to as many features: what a domain has to itself is its look, not its classes."""
+        """Three convolutions to as many features: a domain has its look to itself, not its classes."""
         w = self.config.width
         first = [*_convolution(self.spec.channels, w), nn.MaxPool2d(2)]
         second = [*_convolution(w, 2 * w), nn.MaxPool2d(2), *_convolution(2 * w, 4 * w)]

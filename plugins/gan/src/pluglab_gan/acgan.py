@@ -30,14 +30,24 @@ class ACGAN(GANTrainer):
         G, batch norm with eps 0.8, dropout in D)."""
         width: int = Field(64, ge=8, multiple_of=4)
         """Channels of the largest feature maps of G."""
-        loss: Annotated[Component, Reference("gan_loss")] = named("hinge")
-        """What D and G descend besides the class loss."""
+        generator_optimizer: Annotated[Component, Reference("optimizer")] = named(
+            "adam", lr=5e-4, betas=(0.5, 0.99)
+        )
+        """The optimizer of G, with its own learning rate."""
+        discriminator_optimizer: Annotated[Component, Reference("optimizer")] = named(
+            "adam", lr=5e-4, betas=(0.5, 0.99)
+        )
+        """The optimizer of D, with its own learning rate."""
+        r1: float = Field(0.2, ge=0)
+        """Weight of the squared gradient of D at real images (Mescheder et al. 2018)."""
+        penalty_every: int = Field(4, ge=1)
+        """Steps between two penalties on D's gradient; each then counts that many times."""
         class_weight: float = Field(1.0, ge=0)
         """Weight of the cross-entropy of real images in D's loss."""
         fake_class_weight: float = Field(0.0, ge=0)
         """Weight of the cross-entropy of generated images in D's loss. The paper's is 1; then D also learns
         whatever marks G has invented for a class."""
-        generator_class_weight: float = Field(1.0, ge=0)
+        generator_class_weight: float = Field(0.6, ge=0)
         """Weight of the cross-entropy of generated images in G's loss."""
 
     config: Config

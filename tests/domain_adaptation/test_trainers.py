@@ -112,6 +112,18 @@ def test_adabn_learns_as_source_only_and_knows_the_targets_statistics(build):
         torch.testing.assert_close(side.running_mean, seen, atol=2e-3, rtol=1e-2)
 
 
+def test_adabn_predicts_with_the_sources_statistics_until_it_knows_the_targets(build):
+    """A checkpoint may be picked before the end, where the target's are still those of no image."""
+    trainer, images = build("adabn", estimation=0.25), batch_at(0)["target"].images
+    same = []
+    for stop in (3, 4):
+        train(trainer, stop - 3 if stop == 3 else 3, stop, total=4)
+        set_mode(trainer, "eval")
+        same.append(torch.equal(trainer.predict(images, "target"), trainer.predict(images, "source")))
+        set_mode(trainer, "train")
+    assert same == [True, False]
+
+
 def test_the_features_climb_the_domain_loss_that_the_discriminator_descends(build):
     """With the class loss off, one step of the whole must raise the discriminator's loss through the
     features: the gradient of the features is the plain one times -lambda w."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -30,13 +31,30 @@ class AdaBN(ClassifierTrainer):
     def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
         super().__init__(config, data)
         self.optimizer = config.optimizer.build(parameters_of(self.features, self.classifier))
+        self.estimated = False
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
         images, labels = labelled(batch["source"])
-        logits = self.predict(images, "source")
+        logits = super().predict(images, "source")
         loss = self.class_loss(logits, labels)
         self.descend(loss, progress.fraction)
         if progress.fraction >= 1 - self.config.estimation:
             with torch.no_grad():  # in training mode, a batch norm takes note of what it sees
-                self.predict(batch["target"].images, "target")
+                super().predict(batch["target"].images, "target")
+            self.estimated = True
         return {"loss/class": loss.detach(), "training/accuracy": accuracy(logits, labels)}
+
+    def predict(self, images: Tensor, role: str) -> Tensor:
+        """Class logits N x K; until the target's statistics are known, the source's stand in for them."""
+        return super().predict(images, role if self.estimated else "source")
+
+    def embed(self, images: Tensor, role: str) -> Tensor:
+        """Features N x F, with the statistics that `predict` uses."""
+        return super().embed(images, role if self.estimated else "source")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "estimated": self.estimated}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.estimated = state["estimated"]

@@ -80,7 +80,7 @@ class DDPM(TrainerBase):
         x = noised(images, noise, *self.process.at(t))
         loss = self.loss(self.denoiser(x, t, self.shown(labels, t)), images, noise, t)
         self.update(self.optimizer, loss)
-        self.ema.update(progress.step, len(images))
+        self.ema.update(progress.step, len(images) * self.fabric.world_size)
         return {"loss/denoising": loss.detach()}
 
     def random_times(self, count: int) -> Tensor:

@@ -42,7 +42,7 @@ class Selection(Options):
     allow_hidden_labels: bool = False
     """Allow a metric that read labels which the trainer may not see. Such a figure is marked 'oracle'."""
     oracle: str | None = None
-    """A scalar, such as 'accuracy/target', whose best value over all looks of the run is shown beside the
+    """A scalar, such as 'accuracy/target', whose largest value over all looks of the run is shown beside the
     reported one, as 'oracle <scalar>': what picking by it, hidden labels or not, would have reported."""
 
 

@@ -71,7 +71,7 @@ class Selector:
         return True
 
     def oracle(self, history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """The largest value of `select.oracle` among the evaluations of a run's history, as 'oracle <name>'."""
+        """The largest `select.oracle` among the evaluations of a run's history, as 'oracle <name>'."""
         name = self.select.oracle if self.select else None
         looks = [event["scalars"].get(name) for event in history if event["type"] == "evaluation"]
         values = [value for value in looks if value is not None]

@@ -30,9 +30,9 @@ class ADDA(ClassifierTrainer):
     class Config(AdaptiveOptions):
         pretraining: float = Field(0.5, gt=0, lt=1)
         """Share of training that is supervised, on the source alone."""
-        replay: float = Field(1.0, ge=0)
+        replay: float = Field(0.0, ge=0)
         """Weight of the class loss of source images seen through the target encoder, which keeps its classes
-        in place while it moves. The paper's is 0."""
+        in place while it moves. The paper has none."""
         fooling_weight: float = Field(0.1, ge=0)
         """Weight of the inverted domain loss of the target encoder. A small one lets the classes hold; where
         it is the only loss, Adam makes its scale irrelevant."""

@@ -52,6 +52,7 @@ def build_app(plugins: Plugins) -> typer.Typer:
     )
     _add_running(app, plugins)
     add_using(app, plugins)
+    _add_comparing(app)
     _add_looking(app, plugins)
     _add_checking(app, plugins)
     plugins.add_commands(app)
@@ -103,6 +104,39 @@ def _add_running(app: typer.Typer, plugins: Plugins) -> None:
         from pluglab.cli import running
 
         running.evaluate(run, step, data_root, plugin, plugins_with(plugins, plugin), as_json=as_json)
+
+
+def _add_comparing(app: typer.Typer) -> None:
+    """`compare`."""
+
+    @app.command()
+    def compare(
+        folders: Annotated[
+            list[Path],
+            typer.Argument(
+                metavar="FOLDER...", help="Runs, experiments, or folders of them.", show_default=False
+            ),
+        ],
+        column: Annotated[
+            list[str],
+            typer.Option(
+                "--column",
+                metavar="SCALAR",
+                help="Show this scalar; may be given again. By default those of the recipes' own tables.",
+                show_default=False,
+            ),
+        ] = [],  # noqa: B006
+        markdown: Annotated[bool, typer.Option("--markdown", metavar="", help="Print Markdown.")] = False,
+        as_json: AsJson = False,
+    ) -> None:
+        """One table of all runs in several folders: mean and standard deviation over the seeds.
+
+        For experiments that were shared out between processes or machines by `--variant` and
+        `--set seeds=[...]`. Runs that differ in more than the seed are never averaged.
+        """
+        from pluglab.cli import comparing
+
+        comparing.compare(folders, column, as_markdown=markdown, as_json=as_json)
 
 
 def _add_looking(app: typer.Typer, plugins: Plugins) -> None:

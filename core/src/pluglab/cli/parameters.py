@@ -61,7 +61,12 @@ Resume = Annotated[
     typer.Option("--resume", metavar="", help="Go on with the newest unfinished run of this recipe, if any."),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", metavar="", help="Check everything, run and write nothing.")
+    bool,
+    typer.Option(
+        "--dry-run",
+        metavar="",
+        help="Check everything and run nothing. Only the cache is filled: data, and networks that judge samples.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
 

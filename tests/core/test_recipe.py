@@ -403,6 +403,16 @@ def test_each_value_knows_where_it_came_from(registry: Registry) -> None:
     assert origins["evaluate.0.name"] == "base.toml:3"
 
 
+def test_an_item_of_a_list_that_a_later_layer_changes_keeps_its_other_origins(registry: Registry) -> None:
+    write("base.toml", BASE)
+    text = 'extends = "base.toml"\n[evaluate.0]\nevery = 5\n[transforms.0]\npixels = 9\n'
+    origins = {key: origin for key, _, origin in resolved(registry, text).values()}
+    assert origins["evaluate.0.name"] == "base.toml:3"
+    assert origins["evaluate.0.every"] == "r.toml:3"
+    assert origins["data.source.transforms.0.name"] == "base.toml:2"
+    assert origins["data.source.transforms.0.pixels"] == "r.toml:5"
+
+
 # Resolved recipes and identity ------------------------------------------------------------------------
 
 FULL = (

@@ -58,14 +58,16 @@ class Tree:
             here = (*path, key)
             at = Origin(origin.source, (*origin.path, key))
             self.soft.discard(here)
-            under[key] = self._merged(under.get(key), value, here, at)
-            self.origins[here] = at
+            old = under.get(key)
+            under[key] = self._merged(old, value, here, at)
+            if not _changes_items(old, value):
+                self.origins[here] = at
 
     def _merged(self, old: Any, new: Any, path: KeyPath, origin: Origin) -> Any:
         if not isinstance(new, Mapping):
             self._forget_below(path)
             return copy.deepcopy(new)
-        if isinstance(old, list) and new and all(key.isdigit() for key in new):
+        if _changes_items(old, new):
             return self._merged_items(old, new, path, origin)
         table = {"name": old} if isinstance(old, str) else dict(old) if isinstance(old, Mapping) else {}
         if isinstance(old, str) and path in self.origins:
@@ -81,8 +83,13 @@ class Tree:
                 name = ".".join(map(str, path))
                 message = f"'{name}' has no item {key}: it has {len(items)}, counted from 0"
                 raise RecipeError([Problem(message, at.span())])
-            items[int(key)] = self._merged(items[int(key)], value, (*path, int(key)), at)
-            self.origins[(*path, int(key))] = at
+            here = (*path, int(key))
+            found = self.origin(here)
+            if found:
+                self.origins[here] = Origin(found[0].source, (*found[0].path, *found[1]))
+            items[int(key)] = self._merged(items[int(key)], value, here, at)
+            if not isinstance(value, Mapping):
+                self.origins[here] = at
         return items
 
     def _forget_below(self, path: KeyPath) -> None:
@@ -101,6 +108,11 @@ class Tree:
         found = self.origin(issue.path)
         where = found[0].span(found[1], value=issue.at_value) if found else None
         return Problem(issue.message, where or fallback, issue.note, issue.help)
+
+
+def _changes_items(old: Any, new: Any) -> bool:
+    """Whether a table is laid over a list, its keys being places in the list."""
+    return isinstance(old, list) and isinstance(new, Mapping) and bool(new) and all(k.isdigit() for k in new)
 
 
 def value_at(table: Any, path: KeyPath) -> Any:

@@ -65,7 +65,7 @@ DryRun = Annotated[
     typer.Option(
         "--dry-run",
         metavar="",
-        help="Check everything and run nothing. Only the cache is filled: data, and networks that judge samples.",
+        help="Check everything and run nothing. Only the cache is filled: data, and judges of samples.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]

@@ -47,3 +47,23 @@ def test_a_fault_in_one_run_does_not_end_the_others(
     state = RunFolder(b).read()
     assert state["status"] == "finished" and state["error"] is None
     assert not (b / "traceback.txt").exists()
+
+
+def test_wrong_input_that_shows_in_one_run_does_not_end_the_others(
+    lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe.write_text(EXPERIMENT)
+    build = Engine._build
+
+    def refuse(engine: Engine) -> None:
+        if engine.recipe.variant == "b":
+            raise engine.recipe.error(("trainer", "width"), "too narrow")
+        build(engine)
+
+    monkeypatch.setattr(Engine, "_build", refuse)
+    assert lab("run", recipe) == 1
+    said = capsys.readouterr().err
+    assert "error: b, seed 0: too narrow\n  --> " in said and "toy.toml:26" in said
+    assert [RunFolder(only_run() / f"{v}-seed0").read()["status"] for v in "abc"] == [
+        *("finished", "failed", "finished")
+    ]

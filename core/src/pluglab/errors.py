@@ -93,7 +93,9 @@ class RecipeError(UserError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple({problem.render(): problem for problem in problems}.values())
-        super().__init__(self.problems[0].message, help=self.problems[0].help)
+        first = self.problems[0]
+        where = f"{first.where.source}:{first.where.line}" if isinstance(first.where, Span) else first.where
+        super().__init__(first.message, help=first.help, where=where or "")
 
     def render(self) -> str:
         return "\n\n".join(problem.render() for problem in self.problems)

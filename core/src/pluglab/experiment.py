@@ -209,9 +209,9 @@ def execute(experiment: Experiment, session: Session) -> dict[str, Any]:
         except InterruptedRunError as error:
             error.help = (f"go on with: lab resume {shlex.quote(str(experiment.folder))}",)
             raise
-        except UserError:
-            raise
         except LabError as error:
+            if isinstance(error, UserError) and len(experiment.runs) == 1:
+                raise
             let_go(error)
             experiment.failures.append((info.label, error))
     return write_results(experiment) if session.leads else {}

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pluglab.errors import LabError, RunError
+from pluglab.errors import InterruptedRunError, LabError, RunError
 from pluglab.runfolder import TRACEBACK, RunFolder
 
 
@@ -25,12 +25,15 @@ def as_error(error: Exception) -> RunError:
 
 @contextmanager
 def kept_in(run: RunFolder) -> Iterator[None]:
-    """A fault inside becomes the run's error, its traceback a file in the run's folder."""
+    """An error inside is the run's; a fault becomes one, its traceback a file in the run's folder."""
     file = run.path / TRACEBACK
     file.unlink(missing_ok=True)
     try:
         yield
-    except LabError:
+    except InterruptedRunError:
+        raise
+    except LabError as error:
+        run.update(status="failed", error=error.message)
         raise
     except Exception as error:
         fault = as_error(error)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
 
@@ -61,3 +63,19 @@ def test_the_target_encoder_descends_the_inverted_domain_loss(build):
     trainer = build("adda", pretraining=0.01, encoder="dsn_paper", **options)
     figures = [trainer.step(batch_at(0), Progress(step, 100)) for step in range(1, 40)]
     assert figures[-1]["loss/fooling"] < 0.7 * figures[0]["loss/fooling"]
+
+
+def test_a_checkpoint_of_the_first_phase_is_put_back_after_the_second(build):
+    """As when the selected step is evaluated at the end: the target has no encoder of its own again."""
+    trainer = build("adda", pretraining=0.5)
+    images = batch_at(0)["target"].images
+    train(trainer, 0, 2, total=4)
+    state = copy.deepcopy(trainer.state_dict())
+    set_mode(trainer, "eval")
+    before = trainer.predict(images, "target")
+    set_mode(trainer, "train")
+    train(trainer, 2, 4, total=4)
+    trainer.load_state_dict(state)
+    set_mode(trainer, "eval")
+    assert torch.equal(trainer.predict(images, "target"), before)
+    assert all(parameter.requires_grad for parameter in trainer.features.parameters())

@@ -71,13 +71,13 @@ class ADDA(ClassifierTrainer):
         """The target encoder starts as the source encoder."""
         self.target_features.load_state_dict(self.features.state_dict())
         self.target_features.copy_statistics()
-        self.fix_source()
+        self.enter_phase(adapting=True)
 
-    def fix_source(self) -> None:
-        """The source encoder and the classifier learn no more."""
-        self.adapting = True
+    def enter_phase(self, *, adapting: bool) -> None:
+        """Once adapting, the source encoder and the classifier learn no more."""
+        self.adapting = adapting
         for network in (self.features, self.classifier):
-            network.requires_grad_(False)
+            network.requires_grad_(not adapting)
 
     def pretrain(self, batch: Mapping[str, Batch], p: float) -> Mapping[str, Tensor]:
         """Source encoder and classifier, supervised (eq. 4)."""
@@ -129,5 +129,4 @@ class ADDA(ClassifierTrainer):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        if state["adapting"]:
-            self.fix_source()
+        self.enter_phase(adapting=state["adapting"])

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -141,7 +142,7 @@ class ToyAccuracy:
 
 
 class ToyConfidence:
-    """Mean confidence: reads no label."""
+    """Mean confidence, also as the height of a bar: reads no label."""
 
     needs = (Classifies,)
 
@@ -149,7 +150,10 @@ class ToyConfidence:
         role, splits = next(iter(data.items()))
         probabilities = [trainer.predict(images, role).softmax(1) for images in splits["test"].batches()]
         torch.rand(3)  # an evaluator may draw random numbers; training must not notice
-        return Evaluation({"confidence": torch.cat(probabilities).amax(1).mean().item()})
+        confidence = torch.cat(probabilities).amax(1).mean().item()
+        bar = np.full((100, 40, 3), 255, np.uint8)
+        bar[round(100 * (1 - confidence)) :] = 0
+        return Evaluation({"confidence": confidence}, figures={"bar": bar})
 
 
 class ToySamples:

@@ -15,6 +15,7 @@ from pluglab.errors import InterruptedRunError, LabError, UserError
 from pluglab.evaluation import check_fit
 from pluglab.faults import kept_in, let_go
 from pluglab.files import write_file
+from pluglab.gallery import of_one_seed, write_gallery
 from pluglab.machine import LabFabric, choose
 from pluglab.material import Library, Material
 from pluglab.plugins import Plugins
@@ -94,6 +95,11 @@ class Experiment:
     @property
     def title(self) -> str:
         return self.prepared[0].recipe.title
+
+    def named_runs(self) -> list[tuple[str, RunFolder]]:
+        """Each run with the name of its row: its variant, or the title of a recipe without."""
+        pairs = zip(self.runs, self.prepared, strict=True)
+        return [(item.recipe.variant or item.recipe.title, run) for run, item in pairs]
 
 
 def prepare(recipes: Sequence[Recipe], session: Session) -> list[Prepared]:
@@ -291,19 +297,20 @@ def _protocol(prepared: Prepared) -> dict[str, Any]:
 
 
 def write_results(experiment: Experiment) -> dict[str, Any]:
-    """Collect the results of the finished runs; an experiment of several keeps them and their table."""
+    """Collect the results of the finished runs; an experiment of several keeps them, their table, and what
+    its variants drew side by side."""
     found = {run.path.name: run.results() for run in experiment.runs}
     if len(experiment.runs) > 1:
         table = results_table(experiment)
         write_json(experiment.folder / RESULTS, {"runs": found, "table": vars(table)})
         write_file(experiment.folder / "results.md", markdown(table).encode())
+        write_gallery(of_one_seed(experiment.named_runs()), experiment.folder / "figures")
     return found
 
 
 def results_table(experiment: Experiment) -> Table:
     """A row a variant, a column a scalar; see `results.compare`."""
-    pairs = zip(experiment.runs, experiment.prepared, strict=True)
-    results = [(item.recipe.variant or item.recipe.title, run.results()) for run, item in pairs]
+    results = [(name, run.results()) for name, run in experiment.named_runs()]
     return compare(results, experiment.prepared[0].recipe.options.table)
 
 

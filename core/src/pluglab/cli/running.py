@@ -11,6 +11,7 @@ from pluglab.builtin.console import progress_bar
 from pluglab.cli.output import cache_folder, echo, print_json, print_table
 from pluglab.errors import RunError, UserError
 from pluglab.experiment import Experiment, Session
+from pluglab.gallery import reported_figures
 from pluglab.machine import choose
 from pluglab.plugins import Plugins, load_plugins
 from pluglab.protocols import DataContext
@@ -96,16 +97,24 @@ def _report(experiment: Experiment) -> None:
     table = experiments.results_table(experiment)
     if len(table.columns) > 1:
         print_table(table.columns, table.rows, title=experiment.title)
-    pictures = sorted(
-        path for run in experiment.runs for path in (run.path / "figures").glob("*.*") if path.is_file()
-    )
+    _show_pictures(experiment)
+    if (experiment.folder / RESULTS).is_file():
+        print(f"results: {experiment.folder / RESULTS}")
+    print(f"curves:  tensorboard --logdir {shlex.quote(str(experiment.folder))}")
+
+
+def _show_pictures(experiment: Experiment) -> None:
+    """Where the pictures are: of several runs those that show them side by side, and the folders of each."""
+    shared = sorted((experiment.folder / "figures").glob("*.png")) if len(experiment.runs) > 1 else []
+    own = [reported_figures(run) for run in experiment.runs]
+    names = {path.name for path in shared}
+    pictures = [*shared, *(path for found in own for name, path in found.items() if name not in names)]
     if pictures:
         print("pictures:")
     for path in pictures:
         print(f"  {path}")
-    if (experiment.folder / RESULTS).is_file():
-        print(f"results: {experiment.folder / RESULTS}")
-    print(f"curves:  tensorboard --logdir {shlex.quote(str(experiment.folder))}")
+    if shared:
+        print(f"  each by itself: {experiment.folder}/*/figures/")
 
 
 def evaluate(

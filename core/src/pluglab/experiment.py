@@ -36,7 +36,7 @@ from pluglab.runfolder import (
     write_json,
     write_recipe,
 )
-from pluglab.runs import RunInfo
+from pluglab.runs import RunInfo, run_label
 from pluglab.selection import check_selection
 
 
@@ -81,6 +81,10 @@ class Prepared:
 
     recipe: Recipe
     material: Material
+
+    @property
+    def label(self) -> str:
+        return run_label(self.recipe.variant, self.recipe.seed)
 
 
 @dataclass
@@ -206,7 +210,7 @@ def execute(experiment: Experiment, session: Session) -> dict[str, Any]:
     ends them all. Returns the results of every finished run by folder name."""
     for index, (run, prepared) in enumerate(zip(experiment.runs, experiment.prepared, strict=True)):
         if run.read()["status"] == "finished":
-            session.say(f"{prepared.recipe.variant or run.path.name}, seed {prepared.recipe.seed}: finished")
+            session.say(f"{prepared.label}: finished")
             continue
         info = _info(run, prepared, index, len(experiment.runs))
         try:

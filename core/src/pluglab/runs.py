@@ -11,6 +11,11 @@ def figures_at(run: Path, step: int) -> Path:
     return run / "figures" / f"step_{step:08d}"
 
 
+def run_label(variant: str, seed: int) -> str:
+    """What distinguishes a run within its experiment, such as 'dann, seed 0'."""
+    return ", ".join(filter(None, [variant, f"seed {seed}"]))
+
+
 @dataclass(frozen=True)
 class RunInfo:
     """One run: a recipe's variant with one seed. `index` of `count` is its place in its experiment."""
@@ -26,5 +31,4 @@ class RunInfo:
 
     @property
     def label(self) -> str:
-        """What distinguishes the run within its experiment, such as 'dann, seed 0'."""
-        return ", ".join(filter(None, [self.variant, f"seed {self.seed}"]))
+        return run_label(self.variant, self.seed)

@@ -11,6 +11,7 @@ from pluglab.cli.parameters import (
     AsJson,
     DataRoot,
     DryRun,
+    Jobs,
     PluginFiles,
     RecipePath,
     Resume,
@@ -34,6 +35,7 @@ Examples:
 - `lab run recipes/dann_digits.toml --dry-run` checks recipe, data and networks, and runs nothing
 - `lab run recipes/dann_digits.toml --set steps=100 --set trainer.optimizer.lr=3e-4`
 - `lab run recipes/dann_digits.toml --variant DANN --set "seeds=[0,1,2]"`
+- `lab run recipes/dann_digits.toml --jobs 2` trains two of its runs at a time
 - `lab run mine.toml --plugin my_method.py`
 
 `lab show trainer NAME` lists what --set trainer.OPTION can change; `lab show recipe RECIPE` what a run gets.
@@ -71,6 +73,7 @@ def _add_running(app: typer.Typer, plugins: Plugins) -> None:
         data_root: DataRoot = None,
         resume: Resume = False,
         dry_run: DryRun = False,
+        jobs: Jobs = None,
         plugin: PluginFiles = [],  # noqa: B006
     ) -> None:
         """Train, evaluate and log what a recipe says.
@@ -81,14 +84,19 @@ def _add_running(app: typer.Typer, plugins: Plugins) -> None:
         from pluglab.cli import running
 
         session = running.session(plugins_with(plugins, plugin), data_root, plugin)
-        running.run(recipe, sets, variant, run_dir, session, resume=resume, dry_run=dry_run)
+        running.run(recipe, sets, variant, run_dir, session, resume=resume, dry_run=dry_run, jobs=jobs)
 
     @app.command()
-    def resume(run: RunPath, data_root: DataRoot = None, plugin: PluginFiles = []) -> None:  # noqa: B006
+    def resume(
+        run: RunPath,
+        data_root: DataRoot = None,
+        jobs: Jobs = None,
+        plugin: PluginFiles = [],  # noqa: B006
+    ) -> None:
         """Go on with an interrupted, killed or failed run or experiment, bit for bit where it stopped."""
         from pluglab.cli import running
 
-        running.resume(run, data_root, plugin, plugins_with(plugins, plugin))
+        running.resume(run, data_root, plugin, plugins_with(plugins, plugin), jobs=jobs)
 
     @app.command()
     def evaluate(

@@ -68,6 +68,17 @@ DryRun = Annotated[
         help="Check everything and run nothing. Only the cache is filled: data, and judges of samples.",
     ),
 ]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        metavar="N",
+        min=1,
+        help="How many of several runs to train at the same time, each on its share of the CPU's threads. "
+        "For small networks, as many as there are cores; a resume goes on with the same number.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
 
 

@@ -13,6 +13,7 @@ from pluglab.errors import RunError, UserError
 from pluglab.experiment import Experiment, Session
 from pluglab.gallery import reported_figures
 from pluglab.machine import choose
+from pluglab.parallel import execute_together, settled_jobs
 from pluglab.plugins import Plugins, load_plugins
 from pluglab.protocols import DataContext
 from pluglab.recipe import load_recipe
@@ -37,6 +38,7 @@ def run(
     *,
     resume: bool,
     dry_run: bool,
+    jobs: int | None,
 ) -> None:
     file = load_recipe(path, sets)
     recipes = file.resolve_all(session.plugins.registry, variants)
@@ -51,7 +53,7 @@ def run(
     else:
         experiment = experiments.start(file, recipes, run_dir, session)
     session.say(f"run folder: {experiment.folder}")
-    _execute(experiment, session)
+    _execute(experiment, session, jobs)
 
 
 def _show_plan(prepared: Sequence[experiments.Prepared]) -> None:
@@ -75,13 +77,19 @@ def recorded(folder: Path, data_root: Path | None, files: Sequence[Path], plugin
     return session(load_plugins(again) if again and not files else plugins, root, again)
 
 
-def resume(folder: Path, data_root: Path | None, files: Sequence[Path], plugins: Plugins) -> None:
+def resume(
+    folder: Path, data_root: Path | None, files: Sequence[Path], plugins: Plugins, *, jobs: int | None
+) -> None:
     current = recorded(folder, data_root, files, plugins)
-    _execute(experiments.reopen(folder, current), current)
+    _execute(experiments.reopen(folder, current), current, jobs)
 
 
-def _execute(experiment: Experiment, session: Session) -> None:
-    experiments.execute(experiment, session)
+def _execute(experiment: Experiment, session: Session, jobs: int | None) -> None:
+    """Run what is left, several at a time where that was asked for, now or when the experiment began."""
+    if (jobs := settled_jobs(experiment, jobs)) > 1:
+        execute_together(experiment, session, jobs)
+    else:
+        experiments.execute(experiment, session)
     if session.leads:
         _report(experiment)
     if experiment.failures:

@@ -1,0 +1,87 @@
+"""Several runs at the same time give what they give one after another, and end as well."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pluglab.runfolder import EXPERIMENT, RunFolder
+from tests.core.support import RECIPE, TOYS, Lab, lab_process, last_state, only_run, same
+
+VARIANTS = "\n[variants.a]\n[variants.b.trainer]\nwidth = 4\n"
+
+
+@pytest.fixture
+def experiment(recipe: Path) -> Path:
+    recipe.write_text(RECIPE + VARIANTS)
+    return recipe
+
+
+def scalars(folder: Path) -> dict[str, object]:
+    found = json.loads((folder / "results.json").read_text())["runs"]
+    return {name: results["scalars"] for name, results in found.items()}
+
+
+def test_the_results_are_those_of_one_after_another(experiment: Path, lab: Lab, tmp_path: Path) -> None:
+    assert lab("run", experiment, "--run-dir", tmp_path / "one") == 0
+    ended = lab_process("run", experiment, "--jobs", "2", "--run-dir", tmp_path / "two")
+    assert ended.returncode == 0, ended.stderr
+    one, two = only_run(tmp_path / "one"), only_run(tmp_path / "two")
+    assert scalars(one) == scalars(two) and len(scalars(one)) == 2
+    for name in ("a-seed0", "b-seed0"):
+        assert same(last_state(one / name)["trainer"], last_state(two / name)["trainer"])
+    assert "toy_accuracy/train" in ended.stdout and (two / "figures" / "toy_confidence_bar.png").is_file()
+    assert "a, seed 0" in ended.stderr and "b, seed 0" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_run_that_fails_is_named_and_the_other_finishes(recipe: Path) -> None:
+    recipe.write_text(RECIPE + "\n[variants.good]\n[variants.bad.trainer]\nbad_step = 12\n")
+    ended = lab_process("run", recipe, "--jobs", "2")
+    assert ended.returncode == 1
+    assert "error: bad, seed 0:" in ended.stderr and "NaN" in ended.stderr.upper().replace("NAN", "NaN")
+    states = {name: RunFolder(only_run() / name).read()["status"] for name in ("good-seed0", "bad-seed0")}
+    assert states == {"good-seed0": "finished", "bad-seed0": "failed"}
+
+
+def test_a_process_that_is_killed_is_told(experiment: Path) -> None:
+    ended = lab_process("run", experiment, "--jobs", "2", TOY_END="KILL:15")
+    assert ended.returncode == 1 and "exit code -9" in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_saves_every_run_and_resume_goes_on(
+    number: signal.Signals, experiment: Path, lab: Lab, tmp_path: Path
+) -> None:
+    assert lab("run", experiment, "--set", "steps=3000", "--run-dir", tmp_path / "whole") == 0
+    code = "from pluglab.cli import main; main()"
+    words = ["run", str(experiment), "--set", "steps=3000", "--jobs", "2", "--plugin", str(TOYS)]
+    process = subprocess.Popen([sys.executable, "-c", code, *words], env=dict(os.environ))
+    wait_for(lambda: len(list(Path("runs").glob("*/*/*/checkpoints/*.pt"))) >= 2)
+    process.send_signal(number)
+    assert process.wait(60) == 128 + number
+    folder = only_run()
+    runs = [RunFolder(folder / name) for name in ("a-seed0", "b-seed0")]
+    assert "interrupted" in [run.read()["status"] for run in runs]
+    assert json.loads((folder / EXPERIMENT).read_text())["jobs"] == 2
+    assert lab("resume", folder) == 0
+    whole = only_run(tmp_path / "whole")
+    assert scalars(folder) == scalars(whole)
+    assert all(
+        same(last_state(run.path)["trainer"], last_state(whole / run.path.name)["trainer"]) for run in runs
+    )
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not happen within a minute")

@@ -39,6 +39,7 @@ def test_the_results_are_those_of_one_after_another(experiment: Path, lab: Lab, 
     for name in ("a-seed0", "b-seed0"):
         assert same(last_state(one / name)["trainer"], last_state(two / name)["trainer"])
     assert "toy_accuracy/train" in ended.stdout and (two / "figures" / "toy_confidence_bar.png").is_file()
+    assert ended.stderr.count("machine:") == 1, "what holds for all is said once"
     assert "a, seed 0" in ended.stderr and "b, seed 0" in ended.stderr and "Traceback" not in ended.stderr
 
 
@@ -60,9 +61,9 @@ def test_a_process_that_is_killed_is_told(experiment: Path) -> None:
 def test_an_interrupt_saves_every_run_and_resume_goes_on(
     number: signal.Signals, experiment: Path, lab: Lab, tmp_path: Path
 ) -> None:
-    assert lab("run", experiment, "--set", "steps=3000", "--run-dir", tmp_path / "whole") == 0
+    assert lab("run", experiment, "--set", "steps=600", "--run-dir", tmp_path / "whole") == 0
     code = "from pluglab.cli import main; main()"
-    words = ["run", str(experiment), "--set", "steps=3000", "--jobs", "2", "--plugin", str(TOYS)]
+    words = ["run", str(experiment), "--set", "steps=600", "--jobs", "2", "--plugin", str(TOYS)]
     process = subprocess.Popen([sys.executable, "-c", code, *words], env=dict(os.environ))
     wait_for(lambda: len(list(Path("runs").glob("*/*/*/checkpoints/*.pt"))) >= 2)
     process.send_signal(number)

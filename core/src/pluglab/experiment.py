@@ -49,6 +49,7 @@ class Session:
     echo: Callable[[str], None]
     plugin_files: tuple[Path, ...] = ()
     fabric: LabFabric | None = None
+    said: set[str] = field(default_factory=set)
 
     def launch(self, machine: Machine) -> LabFabric:
         """Settle the machine, and join the other processes where there are several."""
@@ -66,6 +67,7 @@ class Session:
 
     def say(self, text: str) -> None:
         if self.leads:
+            self.said.add(text)
             self.echo(text)
 
     def origin(self) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class Worker:
     """
 
     def __init__(self, run: RunFolder, label: str, threads: int, session: Session) -> None:
-        self.run, self.label, self.say = run, label, session.say
+        self.run, self.label, self.session = run, label, session
         files = [word for file in session.plugin_files for word in ("--plugin", str(file.resolve()))]
         code = "from pluglab.cli import main; main()"
         self.process = subprocess.Popen(
@@ -112,11 +112,11 @@ class Worker:
         self.relay.start()
 
     def _relay(self) -> None:
-        """Pass on what the run says, each line under the name of the run."""
+        """Pass on what the run says, each line under the name of the run, but not what was said for all."""
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            text = line.rstrip()
-            self.say(text if text.startswith(self.label) else f"{self.label}: {text}")
+        for text in map(str.rstrip, self.process.stderr):
+            if text not in self.session.said:
+                self.session.say(text if text.startswith(self.label) else f"{self.label}: {text}")
 
     @property
     def ended(self) -> bool:

@@ -20,6 +20,9 @@ def lab_register(registry: Registrar) -> None:
     add(kind, "reconstructions", f"{package}.reconstructions:Reconstructions", summary=what)
     what = "metrics of generated against real images"
     add(kind, "generation_quality", f"{package}.quality:GenerationQuality", summary=what)
+    what = "distance of patches at each scale, without a network"
+    swd = "arXiv:1710.10196"
+    add(kind, "sliced_wasserstein", f"{package}.sliced:SlicedWasserstein", summary=what, paper=swd)
     add(kind, "sample_grid", f"{package}.samples:SampleGrid", summary="generated images, unchosen")
     what = "the same samples as training goes on, a film"
     add(kind, "training_animation", f"{package}.animation:TrainingAnimation", summary=what)

@@ -12,13 +12,13 @@ from pydantic import Field
 from torch import Tensor
 
 from pluglab.components import Component, Options, Reference, named
-from pluglab.data import derived_seed, to_uint8
+from pluglab.data import to_uint8
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext, Evaluation, EvaluationContext, EvaluationData, Samples, Table
 from pluglab.sampling import classes_of
 from pluglab_metrics.extractors.base import FeatureExtractor, Features, extract
-from pluglab_metrics.roles import RoleData, batches_at, choose, pick
-from pluglab_metrics.sampling import noise, sampled
+from pluglab_metrics.roles import RoleData, batches_at, imitated, pick
+from pluglab_metrics.sampling import asked_classes, noise, sampled
 
 
 class GenerationQuality:
@@ -66,33 +66,15 @@ class GenerationQuality:
     def evaluate(self, trainer: Samples, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Scalars `<metric>_<n>/<extractor>` and the table `protocol`."""
         self.extractor.to(context.device)
-        part = self._reference(data)
+        part = imitated(data, self.config.role, self.config.split, "generation_quality")
         self._check_classes(trainer, part)
-        labels = self._labels(trainer, part, context.seed)
+        labels = asked_classes(trainer, part, self.config.n, context.seed)
         real = self._real(part, context.cache)
         made = self._made(trainer, labels, context)
         scalars = {self._scalar(key): value for key, value in self._scores(real, made, labels).items()}
         protocol = Table(("setting", "value"), self._protocol(part, len(real.features), labels, context.seed))
         headline = tuple(key for key in scalars if "_std_" not in key)
         return Evaluation(scalars, tables={"protocol": protocol}, headline=headline)
-
-    def _reference(self, data: RoleData) -> EvaluationData:
-        if self.config.role is None and len(data) > 1:
-            raise UserError(
-                f"which of the roles {', '.join(data)} do generated images imitate?",
-                help=["name it: `role = ...` of the evaluator 'generation_quality'"],
-            )
-        return choose(data, [self.config.role] if self.config.role else None, self.config.split)[0]
-
-    def _labels(self, trainer: Samples, part: EvaluationData, seed: int) -> Tensor | None:
-        """Classes to ask for, as frequent as among the real images; None for an unconditional model."""
-        classes, n = classes_of(trainer), self.config.n
-        if not classes:
-            return None
-        generator = torch.Generator().manual_seed(derived_seed("classes", seed))
-        if not part.labelled:
-            return torch.randint(classes, (n,), generator=generator)
-        return part.labels[torch.randint(len(part.labels), (n,), generator=generator)]
 
     def _check_classes(self, trainer: Samples, part: EvaluationData) -> None:
         names = [use.name for use in self.config.metrics if getattr(use.target, "needs_named_classes", False)]

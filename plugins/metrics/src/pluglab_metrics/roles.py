@@ -29,6 +29,16 @@ def choose(data: RoleData, roles: Sequence[str] | None, split: str) -> list[Eval
     return found
 
 
+def imitated(data: RoleData, role: str | None, split: str, evaluator: str) -> EvaluationData:
+    """The real images that generated ones are held against: the only role's, unless one is named."""
+    if role is None and len(data) > 1:
+        raise UserError(
+            f"which of the roles {', '.join(data)} do generated images imitate?",
+            help=[f"name it: `role = ...` of the evaluator '{evaluator}'"],
+        )
+    return choose(data, [role] if role else None, split)[0]
+
+
 def pick(data: EvaluationData, count: int, seed: int) -> Tensor:
     """`count` rising row numbers (or all), spread over the split: a function of seed, role and split."""
     generator = torch.Generator().manual_seed(derived_seed("pick", seed, data.role, data.split))

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from pluglab.data import derived_seed
-from pluglab.protocols import EvaluationContext, Samples
+from pluglab.protocols import EvaluationContext, EvaluationData, Samples
+from pluglab.sampling import classes_of
 
 
 @runtime_checkable
@@ -28,6 +29,17 @@ class Generates(Protocol):
 def noise(context: EvaluationContext, *parts: Any) -> torch.Generator:
     """A generator on the evaluation's device, a function of the run's seed and the parts."""
     return torch.Generator(context.device).manual_seed(derived_seed("noise", context.seed, *parts))
+
+
+def asked_classes(trainer: Samples, real: EvaluationData, n: int, seed: int) -> Tensor | None:
+    """n classes to ask for, as frequent as among the real images; None for an unconditional model."""
+    classes = classes_of(trainer)
+    if not classes:
+        return None
+    generator = torch.Generator().manual_seed(derived_seed("classes", seed))
+    if not real.labelled:
+        return torch.randint(classes, (n,), generator=generator)
+    return real.labels[torch.randint(len(real.labels), (n,), generator=generator)]
 
 
 def sampled(

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from pluglab.components import Component, Reference, named
 from pluglab.errors import UserError
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
 from pluglab_gan import acgan_networks as networks
 from pluglab_gan.base import CHUNK, GANTrainer, diversity
-from pluglab_gan.options import GANOptions
+from pluglab_gan.options import GANOptions, Optimizer, adam
 
 
 class ACGAN(GANTrainer):
@@ -30,13 +29,9 @@ class ACGAN(GANTrainer):
         G, batch norm with eps 0.8, dropout in D)."""
         width: int = Field(64, ge=8, multiple_of=4)
         """Channels of the largest feature maps of G."""
-        generator_optimizer: Annotated[Component, Reference("optimizer")] = named(
-            "adam", lr=5e-4, betas=(0.5, 0.99)
-        )
+        generator_optimizer: Optimizer = adam(5e-4, (0.5, 0.99))
         """The optimizer of G, with its own learning rate."""
-        discriminator_optimizer: Annotated[Component, Reference("optimizer")] = named(
-            "adam", lr=5e-4, betas=(0.5, 0.99)
-        )
+        discriminator_optimizer: Optimizer = adam(5e-4, (0.5, 0.99))
         """The optimizer of D, with its own learning rate."""
         r1: float = Field(0.2, ge=0)
         """Weight of the squared gradient of D at real images (Mescheder et al. 2018)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -10,19 +10,22 @@ from pluglab.components import Component, Reference, named
 from pluglab.ema import EMAOptions
 from pluglab_gan.augment import Policy
 
+Optimizer = Annotated[Component, Reference("optimizer")]
+
+
+def adam(lr: float, betas: tuple[float, float]) -> Any:
+    """Adam as a default."""
+    return named("adam", lr=lr, betas=betas)
+
 
 class GANOptions(EMAOptions):
     """The options of every method; each method has its own defaults for some."""
 
     loss: Annotated[Component, Reference("gan_loss")] = named("non_saturating")
     """What D and G descend; label smoothing, soft labels and flips are options of it."""
-    generator_optimizer: Annotated[Component, Reference("optimizer")] = named(
-        "adam", lr=2e-4, betas=(0.5, 0.999)
-    )
+    generator_optimizer: Optimizer = adam(2e-4, (0.5, 0.999))
     """The optimizer of G, with its own learning rate."""
-    discriminator_optimizer: Annotated[Component, Reference("optimizer")] = named(
-        "adam", lr=2e-4, betas=(0.5, 0.999)
-    )
+    discriminator_optimizer: Optimizer = adam(2e-4, (0.5, 0.999))
     """The optimizer of D, with its own learning rate."""
     schedule: Annotated[Component, Reference("schedule")] = named("constant")
     """Multiplier of both learning rates over training progress."""

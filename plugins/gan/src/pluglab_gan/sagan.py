@@ -10,7 +10,7 @@ from torch import nn
 from pluglab.components import Component, Reference, named
 from pluglab_gan.dcgan import DCGAN
 from pluglab_gan.networks import sagan_discriminator, sagan_generator
-from pluglab_gan.options import GANOptions
+from pluglab_gan.options import GANOptions, Optimizer, adam
 
 
 class SAGAN(DCGAN):
@@ -20,13 +20,9 @@ class SAGAN(DCGAN):
     class Config(GANOptions):
         loss: Annotated[Component, Reference("gan_loss")] = named("hinge")
         """What D and G descend; the paper's is the hinge loss."""
-        generator_optimizer: Annotated[Component, Reference("optimizer")] = named(
-            "adam", lr=1e-4, betas=(0.0, 0.9)
-        )
+        generator_optimizer: Optimizer = adam(1e-4, (0.0, 0.9))
         """The optimizer of G; the paper's by default."""
-        discriminator_optimizer: Annotated[Component, Reference("optimizer")] = named(
-            "adam", lr=4e-4, betas=(0.0, 0.9)
-        )
+        discriminator_optimizer: Optimizer = adam(4e-4, (0.0, 0.9))
         """The optimizer of D; the paper's by default."""
         latent_size: int = Field(128, ge=1)
         """Numbers that an image is made from."""

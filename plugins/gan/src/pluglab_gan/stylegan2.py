@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, cast
+from typing import cast
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pluglab.components import Component, Reference, named
 from pluglab.errors import UserError
 from pluglab.protocols import Batch, ImageSpec, Progress
 from pluglab_gan import stylegan2_networks as networks
 from pluglab_gan.base import CHUNK, diversity
 from pluglab_gan.dcgan import DCGAN
-from pluglab_gan.options import GANOptions
+from pluglab_gan.options import GANOptions, Optimizer, adam
 from pluglab_gan.stylegan2_path_length import PathLength, path_lengths
 
 SIZES = 32, 64, 128
@@ -29,13 +28,9 @@ class StyleGAN2Lite(DCGAN):
     """
 
     class Config(GANOptions):
-        generator_optimizer: Annotated[Component, Reference("optimizer")] = named(
-            "adam", lr=2e-4, betas=(0.0, 0.99)
-        )
+        generator_optimizer: Optimizer = adam(2e-4, (0.0, 0.99))
         """The optimizer of G, with its own learning rate."""
-        discriminator_optimizer: Annotated[Component, Reference("optimizer")] = named(
-            "adam", lr=2e-4, betas=(0.0, 0.99)
-        )
+        discriminator_optimizer: Optimizer = adam(2e-4, (0.0, 0.99))
         """The optimizer of D, with its own learning rate."""
         latent_size: int = Field(512, ge=1)
         """Numbers that an image is made from, and numbers of its style."""

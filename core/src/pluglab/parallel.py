@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from pluglab.errors import InterruptedRunError, RunError, UserError
 from pluglab.experiment import Experiment, Session, write_results
@@ -63,18 +64,25 @@ def _work(experiment: Experiment, session: Session, jobs: int, threads: int, sig
     """A process for each run until all are done or, after a signal, until those under way have saved."""
     waiting = deque(_unfinished(experiment, session))
     running: list[Worker] = []
-    while running or (waiting and signals.received is None):
-        while waiting and len(running) < jobs and signals.received is None:
-            running.append(Worker(*waiting.popleft(), threads, session))
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-        for worker in [worker for worker in running if worker.ended]:
-            running.remove(worker)
-            failure = worker.failure()
-            if failure is not None and signals.received is None:
-                experiment.failures.append((worker.label, failure))
-        if signals.received is not None:
-            for worker in running:
-                worker.stop()
+    try:
+        while running or (waiting and signals.received is None):
+            while waiting and len(running) < jobs and signals.received is None:
+                running.append(Worker(*waiting.popleft(), threads, session))
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            for worker in [worker for worker in running if worker.ended]:
+                running.remove(worker)
+                failure = worker.failure()
+                if failure is not None and signals.received is None:
+                    experiment.failures.append((worker.label, failure))
+            if signals.received is not None:
+                _stop(running)
+    finally:
+        _stop(running)
+
+
+def _stop(workers: Sequence[Worker]) -> None:
+    for worker in workers:
+        worker.stop()
 
 
 def _unfinished(experiment: Experiment, session: Session) -> list[tuple[RunFolder, str]]:

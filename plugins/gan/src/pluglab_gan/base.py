@@ -22,6 +22,7 @@ from pluglab_gan.options import GANOptions
 from pluglab_gan.spectral import settle
 
 CHUNK = 128  # images a forward pass when sampling, so that memory is bounded
+SETTLED = 300  # steps after which images that hardly vary are no beginning any more
 
 
 class GANTrainer(TrainerBase):
@@ -44,7 +45,7 @@ class GANTrainer(TrainerBase):
         self.discriminator_optimizer = config.discriminator_optimizer.build(self.discriminator.parameters())
         self.ema = EMA(self.generator, config)
         self.mixes_batch = any(isinstance(part, _BatchNorm) for part in self.discriminator.modules())
-        self.fraction = 0.0
+        self.progress = Progress(0, 1)
 
     def make_networks(self) -> tuple[nn.Module, nn.Module]:
         """G and D for `self.spec`. Raises `UserError` for images that they cannot be made for."""
@@ -54,7 +55,7 @@ class GANTrainer(TrainerBase):
 
     def start(self, progress: Progress) -> None:
         """Set the learning rates, and what else follows from the progress."""
-        self.fraction = progress.fraction
+        self.progress = progress
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             scale_lr(optimizer, self.schedule(progress.fraction))
 
@@ -76,7 +77,7 @@ class GANTrainer(TrainerBase):
     def view(self, images: Tensor) -> Tensor:
         """What D gets to see of images: with instance noise, and augmented."""
         c = self.config
-        if sigma := c.instance_noise * max(0.0, 1 - self.fraction / c.instance_noise_until):
+        if sigma := c.instance_noise * max(0.0, 1 - self.progress.fraction / c.instance_noise_until):
             images = images + sigma * torch.randn_like(images)
         return diff_augment(images, c.diff_augment)
 
@@ -186,7 +187,7 @@ class GANTrainer(TrainerBase):
                 "use the non_saturating or the hinge loss, or weaken the discriminator",
             ),
             (
-                variety < 0.2 and self.fraction > 0.05,
+                variety < 0.2 and self.progress.step >= min(SETTLED, self.progress.total / 2),
                 f"the generator collapses: its images vary {variety:.2g} times as much as real ones; "
                 "lower the learning rates, or add r1, diff_augment or a larger batch",
             ),

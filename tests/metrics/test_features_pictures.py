@@ -102,16 +102,26 @@ HISTORY = [
     {"type": "lab_health", "step": 15, "message": "D saturated"},
     {"type": "step", "step": 15, "scalars": {"accuracy": 0.5, "domain": 0.6, "speed/images_per_s": 900.0}},
     {"type": "step", "step": 20, "scalars": {"lr": 0.05, "loss/class": 1.0, "loss/domain": float("nan")}},
+    {"type": "step", "step": 20, "scalars": {"accuracy": 0.7}},
+    {"type": "evaluation", "step": 20, "name": "accuracy", "scalars": {"accuracy/target": 60.0}},
+    {"type": "evaluation", "step": 10, "name": "distance", "scalars": {"distance": 2.0}},
+    {"type": "evaluation", "step": 20, "name": "distance", "scalars": {"distance": 1.5}},
+    {"type": "evaluation", "step": 20, "name": "once", "scalars": {"once/a": 1.0, "once/b": 1.5}},
 ]
 
 
 def test_curves_are_grouped_by_prefix():
     panels = grouped(HISTORY)
-    assert list(panels) == ["loss", "training", "lr", "accuracy"]
-    assert panels["training"] == {"accuracy": [(15, 0.5)], "domain": [(15, 0.6)]}
+    assert list(panels) == ["loss", "training", "lr", "accuracy", "distance"]
+    assert panels["training"] == {"accuracy": [(15, 0.5), (20, 0.7)], "domain": [(15, 0.6)]}
     assert panels["loss"]["class"] == [(10, 2.0), (20, 1.0)]
     assert panels["lr"] == {"lr": [(10, 0.1), (20, 0.05)]}
-    assert panels["accuracy"] == {"target": [(10, 50.0)]}
+    assert panels["accuracy"] == {"target": [(10, 50.0), (20, 60.0)]}
+    assert panels["distance"] == {"distance": [(10, 2.0), (20, 1.5)]}
+
+
+def test_a_first_look_is_shown_as_points():
+    assert list(grouped(HISTORY[:1])) == ["loss", "lr"]
 
 
 def test_learning_curves_picture(build, context):

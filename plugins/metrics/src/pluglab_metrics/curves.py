@@ -28,8 +28,8 @@ UNITS = {
 class LearningCurves:
     """One picture, a panel for each group of scalars: `loss/class` and `loss/domain` share `loss`.
 
-    What a trainer logs under a name without a group is in the panel `training`; learning rates (`lr`) have
-    one of their own.
+    What a trainer logs under a name without a group is in the panel `training`; learning rates (`lr`) and
+    scores without a group have one of their own. What was looked at only once makes no curve.
     """
 
     class Config(Options):
@@ -56,18 +56,21 @@ def grouped(history: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Points]
     """
     panels: dict[str, dict[str, Points]] = defaultdict(lambda: defaultdict(list))
     for record in history:
+        logged = record.get("type") == "step"
         for key, value in record.get("scalars", {}).items():
-            group, name = _split(key)
+            group, name = _split(key, "training" if logged else key)
             panels[group][name].append((int(record["step"]), float(value)))
     panels.pop("speed", None)
-    return dict(sorted(panels.items(), key=lambda item: item[0] not in ("loss", "training")))
+    curves = {group: series for group, series in panels.items() if any(len(p) > 1 for p in series.values())}
+    return dict(sorted((curves or panels).items(), key=lambda item: item[0] not in ("loss", "training")))
 
 
-def _split(key: str) -> tuple[str, str]:
+def _split(key: str, default: str) -> tuple[str, str]:
+    """Group and name; the group is `default` where the key names none."""
     group, _, name = key.partition("/")
     if name:
         return group, name
-    return ("lr", "lr") if key == "lr" else ("training", key)
+    return ("lr", "lr") if key == "lr" else (default, key)
 
 
 def _draw(panels: Mapping[str, Mapping[str, Points]], columns: int) -> np.ndarray:

@@ -18,10 +18,12 @@ from pluglab.training import TrainerBase, scale_lr
 from pluglab_gan import penalties
 from pluglab_gan.augment import diff_augment
 from pluglab_gan.losses import AdversarialLoss
+from pluglab_gan.minibatch import MinibatchDeviation
 from pluglab_gan.options import GANOptions
 from pluglab_gan.spectral import settle
 
 CHUNK = 128  # images a forward pass when sampling, so that memory is bounded
+MIXING = _BatchNorm, MinibatchDeviation  # what makes an image's score depend on the others
 SETTLED = 300  # steps after which images that hardly vary are no beginning any more
 
 
@@ -44,7 +46,7 @@ class GANTrainer(TrainerBase):
         self.generator_optimizer = config.generator_optimizer.build(self.generator.parameters())
         self.discriminator_optimizer = config.discriminator_optimizer.build(self.discriminator.parameters())
         self.ema = EMA(self.generator, config)
-        self.mixes_batch = any(isinstance(part, _BatchNorm) for part in self.discriminator.modules())
+        self.mixes_batch = any(isinstance(part, MIXING) for part in self.discriminator.modules())
         self.progress = Progress(0, 1)
 
     def make_networks(self) -> tuple[nn.Module, nn.Module]:
@@ -82,9 +84,9 @@ class GANTrainer(TrainerBase):
         return diff_augment(images, c.diff_augment)
 
     def judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """D's outputs for real and for generated images, in one forward pass; in one each where batch norm
-        would tell D from the rest of the batch what an image is, or where the real images alone are
-        differentiated twice."""
+        """D's outputs for real and for generated images, in one forward pass; in one each where batch norm or
+        the minibatch's deviation would tell D from the rest of the batch what an image is, or where the real
+        images alone are differentiated twice."""
         real, fake = self.view(real), self.view(fake)
         if self.mixes_batch or real.requires_grad:
             return self.discriminator(real), self.discriminator(fake)

@@ -42,6 +42,9 @@ class StyleGAN2Lite(DCGAN):
         """Channels of D's largest feature maps; G's have half as many, and the smallest 8 times as many."""
         attention_heads: int = Field(8, ge=0)
         """Heads of linear attention in D after its first block and in G before its last; 0: no attention."""
+        minibatch_deviation: int = Field(0, ge=0)
+        """Images in a group whose deviation D's last convolution sees (Karras et al. 2018), which keeps G
+        from making them all alike: 4 in the official code. 0: none, as in this layout."""
         start: networks.Start = "constant"
         """What the 4 x 4 start of G is: a learned constant, or a transposed convolution of the style."""
         mapping_depth: int = Field(8, ge=1)
@@ -70,7 +73,8 @@ class StyleGAN2Lite(DCGAN):
         synthesis = networks.Synthesis(size, channels, c.latent_size, c.width, c.start, c.attention_heads)
         self.blocks = len(synthesis.blocks)
         generator = networks.Generator(mapping, synthesis, c.style_mixing)
-        return generator, networks.Discriminator(size, channels, c.width, c.attention_heads)
+        group = c.minibatch_deviation
+        return generator, networks.Discriminator(size, channels, c.width, c.attention_heads, group)
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
         self.start(progress)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pluglab_gan.linear_attention import AttentionBlock
+from pluglab_gan.minibatch import MinibatchDeviation
 from pluglab_gan.modulated import GAIN, SLOPE, Blur, EqualLinear, StyleLayer, ToImage, activate, double_size
 
 Start = Literal["constant", "style"]
@@ -212,9 +213,10 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Discriminator(nn.Sequential):
-    """Images N x channels x size x size to scores N. `heads` of attention follow the first block."""
+    """Images N x channels x size x size to scores N. `heads` of attention follow the first block; the last
+    convolution also sees the deviation over groups of `group` images, if that is not 0."""
 
-    def __init__(self, size: int, channels: int, width: int, heads: int) -> None:
+    def __init__(self, size: int, channels: int, width: int, heads: int, group: int = 0) -> None:
         count = size.bit_length() - 1
         widths = [channels, *(min(8, 2**i) * width for i in range(count))]
         blocks: list[nn.Module] = [
@@ -222,5 +224,7 @@ class Discriminator(nn.Sequential):
         ]
         if heads:
             blocks.insert(1, AttentionBlock(widths[1], heads))
-        last = convolution(widths[-1], widths[-1], 3)
+        if group:
+            blocks.append(MinibatchDeviation(group))
+        last = convolution(widths[-1] + bool(group), widths[-1], 3)
         super().__init__(*blocks, last, nn.Flatten(), nn.Linear(4 * widths[-1], 1), nn.Flatten(0))

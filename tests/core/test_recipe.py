@@ -12,7 +12,7 @@ from pydantic import Field
 from pluglab.builtin import optim
 from pluglab.components import Component, Options, Reference, named
 from pluglab.errors import UserError
-from pluglab.recipe import Recipe, RecipeFile, load_recipe
+from pluglab.recipe import Recipe, RecipeFile, load_recipe, together
 from pluglab.registry import Registrar, Registry
 
 
@@ -161,6 +161,44 @@ def test_two_bases_may_share_a_third(registry: Registry) -> None:
     write("one.toml", 'extends = "root.toml"\nsteps = 1\n')
     write("two.toml", 'extends = "root.toml"\nbatch_size = 2\n')
     assert resolved(registry, 'extends = ["one.toml", "two.toml"]').options.batch_size == 2
+
+
+def test_a_variant_extends_a_file_over_the_recipe_and_under_itself(registry: Registry) -> None:
+    write("base/root.toml", BASE)
+    write(
+        "base/data.toml",
+        'extends = "root.toml"\ntitle = "not mine"\nsteps = 7\nbatch_size = 7\n[trainer]\nweight = 0.7\n'
+        "[variants.theirs]\n",
+    )
+    text = (
+        'extends = "base/root.toml"\nbatch_size = 3\nevaluate = []\n'
+        '[variants.a]\nextends = "base/data.toml"\nsteps = 9\n[variants.b]\n'
+    )
+    file = load(text)
+    assert file.variants == ["a", "b"]
+    a, b = file.resolve(registry, "a"), file.resolve(registry, "b")
+    assert (a.options.steps, a.options.batch_size, trainer(a)["weight"], a.title) == (9, 7, 0.7, "r")
+    assert (b.options.steps, b.options.batch_size, trainer(b)["weight"]) == (100, 3, 0.1)
+    assert a.evaluators == (), "what the recipe extends too is not laid over it again"
+    assert {key: words for key, _, words in a.values()}["batch_size"] == "base/data.toml:4"
+
+
+def test_a_variant_that_extends_what_is_not_there_or_itself(registry: Registry) -> None:
+    told = problems(registry, BASE + '[variants.a]\nextends = "no.toml"\n')
+    assert "there is no recipe 'no.toml' to extend" in told and 'extends = "no.toml"' in told
+    assert "r.toml extends itself" in problems(registry, BASE + '[variants.a]\nextends = "r.toml"\n')
+    assert "must be the path of a recipe" in problems(registry, BASE + "[variants.a]\nextends = 3\n")
+
+
+@pytest.mark.parametrize("variants", ["", "[variants.a]\nseeds = [4]\n[variants.b.trainer]\nweight = 2.0\n"])
+def test_the_recipe_of_all_runs_repeats_them(registry: Registry, variants: str) -> None:
+    recipes = load("seeds = [1, 2]\n" + BASE + variants, "batch_size=9").resolve_all(registry)
+    write("again.toml", tomli_w.dumps(together(recipes)))
+    again = load_recipe(Path("again.toml")).resolve_all(registry)
+    assert [(r.variant, r.seed, r.title, r.identity()) for r in again] == [
+        (r.variant, r.seed, r.title, r.identity()) for r in recipes
+    ]
+    assert {r.options.batch_size for r in again} == {9}
 
 
 def test_a_cycle_is_told_with_its_way_round(registry: Registry) -> None:

@@ -20,7 +20,7 @@ from pluglab.machine import LabFabric, choose
 from pluglab.material import Library, Material
 from pluglab.plugins import Plugins
 from pluglab.protocols import DataContext, Table
-from pluglab.recipe import Machine, Recipe, RecipeFile, load_recipe
+from pluglab.recipe import Machine, Recipe, RecipeFile, load_recipe, together
 from pluglab.results import compare, markdown
 from pluglab.runfolder import (
     EXPERIMENT,
@@ -155,7 +155,8 @@ def _lay_out(file: RecipeFile, recipes: Sequence[Recipe], root: Path, session: S
     names = _run_names(recipes)
     for name, recipe in zip(names, recipes, strict=True):
         RunFolder.create(folder / name, recipe, session.origin())
-    write_recipe(folder / RECIPE, file.tree.data, f"{file.path} with what it extends")
+    words = f"{file.path} resolved; `lab run` on this file repeats the experiment"
+    write_recipe(folder / RECIPE, together(recipes), words)
     facts = {"recipe": recipes[0].title, "runs": names, "identity": experiment_identity(recipes)}
     write_json(folder / EXPERIMENT, {**facts, **session.origin()})
     return str(folder)

@@ -8,14 +8,16 @@ from __future__ import annotations
 import copy
 import json
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pluglab.components import Issue
 from pluglab.errors import Problem, RecipeError, Span, UserError
 from pluglab.toml_source import KeyPath, TomlSource, parse_toml, read_toml
+
+SHARED = ("run", "title", "table")  # what the runs of an experiment have in common
 
 
 @dataclass(frozen=True)
@@ -152,9 +154,15 @@ def leaves_of(
 def read_layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[TomlSource]:
     """The files to overlay in order: what the recipe extends first, then the recipe."""
     source = read_toml(path)
-    for base, place in _bases(source):
+    yield from read_bases(source, (), (*seen, path))
+    yield source
+
+
+def read_bases(source: TomlSource, at: KeyPath, chain: tuple[Path, ...]) -> Iterator[TomlSource]:
+    """The files that the table at `at` in `source`, the last file of `chain`, extends, in order."""
+    for base, place in _bases(source, (*at, "extends")):
         span = source.locate(place, value=True)
-        file, chain = path.parent / base, (*seen, path)
+        file = chain[-1].parent / base
         if not file.is_file():
             help = ["the path is relative to the recipe that extends it"]
             raise RecipeError([Problem(f"there is no recipe '{base}' to extend", span, help=help)])
@@ -162,18 +170,61 @@ def read_layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[TomlSource]
             help = [" -> ".join(str(known) for known in (*chain, file))]
             raise RecipeError([Problem(f"{file} extends itself", span, help=help)])
         yield from read_layers(file, chain)
-    yield source
 
 
-def _bases(source: TomlSource) -> list[tuple[str, KeyPath]]:
-    """Each recipe that `source` extends, and where it says so."""
-    named = source.data.get("extends", [])
+def _bases(source: TomlSource, at: KeyPath) -> list[tuple[str, KeyPath]]:
+    """Each recipe that is named at `at`, and where."""
+    named = value_at(source.data, at)
+    if named is None:
+        return []
     if isinstance(named, str):
-        return [(named, ("extends",))]
+        return [(named, at)]
     if not isinstance(named, list) or not all(isinstance(base, str) for base in named):
-        span = source.locate(("extends",), value=True)
+        span = source.locate(at, value=True)
         raise RecipeError([Problem("'extends' must be the path of a recipe, or a list of paths", span)])
-    return [(base, ("extends", index)) for index, base in enumerate(named)]
+    return [(base, (*at, index)) for index, base in enumerate(named)]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table that stands at `place` in `source`."""
+
+    table: Mapping[str, Any]
+    source: TomlSource
+    place: KeyPath = ()
+
+    def without(self, *keys: str) -> Part:
+        return replace(self, table={key: value for key, value in self.table.items() if key not in keys})
+
+
+def variant_parts(layers: Sequence[TomlSource], variant: str) -> Iterator[Part]:
+    """What a variant lays over the recipe of these layers: its own tables, and before each what it extends.
+
+    Of a file that a variant extends, neither its variants count, nor what it extends if the recipe does too.
+    """
+    known = {Path(layer.name).resolve() for layer in layers}
+    for source in layers:
+        place = ("variants", variant)
+        table = value_at(source.data, place)
+        if table is None:
+            continue
+        if not isinstance(table, Mapping):
+            span = source.locate(place, value=True)
+            raise RecipeError([Problem(f"variant '{variant}' must be a table", span)])
+        for base in read_bases(source, place, (Path(source.name),)):
+            if Path(base.name).resolve() not in known:
+                yield Part(base.data, base).without("extends", "variants", *SHARED)
+        _check_own(table, source, place)
+        yield Part(table, source, place).without("extends")
+
+
+def _check_own(table: Mapping[str, Any], source: TomlSource, place: KeyPath) -> None:
+    """A variant has no machine, title or table of its own: the runs of an experiment share them."""
+    spans = {key: source.locate((*place, key)) for key in table if key in SHARED}
+    help = ["write it outside the variants"]
+    if spans:
+        message = "'{}' is the same for all variants"
+        raise RecipeError([Problem(message.format(key), span, help=help) for key, span in spans.items()])
 
 
 def read_override(text: str) -> TomlSource:

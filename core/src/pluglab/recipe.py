@@ -12,14 +12,23 @@ from typing import Any
 
 from pluglab.components import Component, Issue, Resolver, dump_options
 from pluglab.errors import Problem, RecipeError, UserError, did_you_mean
-from pluglab.layers import Tree, leaves_of, paths_of, read_layers, read_override, value_at
+from pluglab.layers import (
+    SHARED,
+    Part,
+    Tree,
+    leaves_of,
+    paths_of,
+    read_layers,
+    read_override,
+    value_at,
+    variant_parts,
+)
 from pluglab.recipe_options import Machine as Machine
 from pluglab.recipe_options import RecipeOptions
 from pluglab.registry import Registry
 from pluglab.toml_source import KeyPath, TomlSource
 
 COMPONENTS = ("trainer", "data")  # what a variant may replace, so that an option may fit some variants only
-SHARED = ("run", "title", "table")  # what the runs of an experiment have in common
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,18 @@ class Recipe:
         return found[0].words(found[1])
 
 
+def together(recipes: Sequence[Recipe]) -> dict[str, Any]:
+    """The recipe of several runs that differ in variant or seed, every option given: it repeats them."""
+    first = recipes[0].to_dict()
+    if not recipes[0].variant:
+        return {**first, "seeds": [recipe.seed for recipe in recipes]}
+    variants: dict[str, Any] = {}
+    for recipe in recipes:
+        own = {k: v for k, v in recipe.to_dict().items() if k not in (*SHARED, "variants")}
+        variants.setdefault(recipe.variant, {**own, "seeds": []})["seeds"].append(recipe.seed)
+    return {**{key: first[key] for key in SHARED if key in first}, "variants": variants}
+
+
 def _unqualified(value: Any) -> Any:
     """The same with 'gan/dcgan' as 'dcgan': which way a component is named changes no experiment."""
     if isinstance(value, list):
@@ -130,7 +151,7 @@ class RecipeFile:
 
     path: Path
     tree: Tree
-    layers: tuple[TomlSource, ...] = ()
+    of_variants: dict[str, tuple[Part, ...]] = field(default_factory=dict)
     overrides: tuple[TomlSource, ...] = ()
 
     @property
@@ -171,14 +192,8 @@ class RecipeFile:
     def _layers(self, variant: str) -> Tree:
         tree = self.tree.copy()
         tree.data.pop("variants", None)
-        for source in self.layers:
-            part = value_at(source.data, ("variants", variant))
-            if isinstance(part, Mapping):
-                _check_variant(part, variant, source)
-                tree.overlay(part, source, ("variants", variant))
-            elif part is not None:
-                span = source.locate(("variants", variant), value=True)
-                raise RecipeError([Problem(f"variant '{variant}' must be a table", span)])
+        for part in self.of_variants.get(variant, ()):
+            tree.overlay(part.table, part.source, part.place)
         for source in self.overrides:
             tree.overlay(source.data, source)
             if len(self.variants) > 1:  # meant for those variants whose components have the option
@@ -196,15 +211,6 @@ def _unused(source: TomlSource, path: KeyPath, recipes: Sequence[Recipe]) -> Pro
     known = {name for recipe in recipes for name in _options_at(recipe, path[:-1])}
     message = f"no variant has an option '{'.'.join(map(str, path))}'"
     return Problem(message, source.locate(path), did_you_mean(str(path[-1]), known))
-
-
-def _check_variant(table: Mapping[str, Any], variant: str, source: TomlSource) -> None:
-    """A variant has no machine, title or table of its own: the runs of an experiment share them."""
-    spans = {key: source.locate(("variants", variant, key)) for key in table if key in SHARED}
-    help = ["write it outside the variants"]
-    if spans:
-        message = "'{}' is the same for all variants"
-        raise RecipeError([Problem(message.format(key), span, help=help) for key, span in spans.items()])
 
 
 def _used(recipe: Recipe, path: KeyPath) -> bool:
@@ -287,7 +293,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> RecipeFile:
     for source in read_layers(path):
         layers.append(source)
         tree.overlay({k: v for k, v in source.data.items() if k != "extends"}, source)
-    if not isinstance(tree.data.get("variants", {}), Mapping):
+    variants = tree.data.get("variants", {})
+    if not isinstance(variants, Mapping):
         issue = Issue(("variants",), "'variants' must be a table of tables", at_value=True)
         raise RecipeError([tree.problem(issue, str(path))])
-    return RecipeFile(path, tree, tuple(layers), tuple(read_override(text) for text in overrides))
+    parts = {name: tuple(variant_parts(layers, name)) for name in variants}
+    return RecipeFile(path, tree, parts, tuple(read_override(text) for text in overrides))

@@ -35,7 +35,8 @@ def recipe_schema(registry: Registry, recipe_model: type[BaseModel]) -> Schema:
     in a recipe that extends another or has variants; a recipe that stands alone must name what it needs.
     """
     layer = _Writer(registry, layer=True).recipe(recipe_model)
-    variants = {"description": "One run each, which overlays the recipe.", "additionalProperties": layer}
+    variant = _with(layer, extends=EXTENDS)
+    variants = {"description": "One run each, which overlays the recipe.", "additionalProperties": variant}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "pluglab recipe",

@@ -10,7 +10,7 @@ import torch
 
 from pluglab.describe import describe
 from pluglab.errors import UserError
-from pluglab.protocols import HasNetworks, Progress, Samples
+from pluglab.protocols import HasNetworks, HasSampling, Progress, Samples
 from pluglab.training import modules_of, set_mode
 from pluglab_gan import stylegan2
 from pluglab_gan.stylegan2_path_length import path_lengths
@@ -187,14 +187,14 @@ def test_each_network_descends_its_own_loss(small):
 
 def test_it_can_sample_generate_and_list_its_networks(small):
     trainer = small()
-    assert all(isinstance(trainer, able) for able in (Samples, Generates, HasNetworks))
+    assert all(isinstance(trainer, able) for able in (Samples, Generates, HasNetworks, HasSampling))
     described = {network.name: network.parameters for network in describe(trainer)}
     counted = {name: sum(p.numel() for p in m.parameters()) for name, m in modules_of(trainer).items()}
     assert described == counted
 
 
 def test_truncation_to_nothing_makes_the_image_of_the_mean_style(small):
-    trainer = lively(small(truncation=0.0))
+    trainer = lively(small(sampling={"truncation": 0.0}))
     images = trainer.generate(trainer.latents(3, generator()), None)
     assert torch.equal(images[0], images[1]) and torch.equal(images[0], images[2])
     network = trainer.ema.network
@@ -207,7 +207,7 @@ def test_truncation_to_nothing_makes_the_image_of_the_mean_style(small):
 def test_less_truncation_means_more_variety(small):
     spread = []
     for psi in (0.3, 0.7, 1.0):
-        trainer = lively(small(truncation=psi))
+        trainer = lively(small(sampling={"truncation": psi}))
         spread.append(trainer.generate(trainer.latents(16, generator()), None).std(0).mean())
     assert spread[0] < spread[1] < spread[2]
 

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from pluglab.components import Options, table
 from pluglab.errors import UserError
 from pluglab.protocols import Batch, ImageSpec, Progress
 from pluglab_gan import stylegan2_networks as networks
@@ -18,6 +19,14 @@ from pluglab_gan.options import GANOptions, Optimizer, adam
 from pluglab_gan.stylegan2_path_length import PathLength, path_lengths
 
 SIZES = 32, 64, 128
+
+
+class Sampling(Options):
+    """What may be changed after training."""
+
+    truncation: float = Field(1.0, ge=0, le=1)
+    """Share psi of a style's distance to the mean style that is kept: below 1, images are more typical and
+    less varied."""
 
 
 class StyleGAN2Lite(DCGAN):
@@ -57,15 +66,15 @@ class StyleGAN2Lite(DCGAN):
         """Weight of the path-length penalty."""
         path_length_every: int = Field(32, ge=1)
         """Steps between two path-length penalties; each then counts that many times."""
-        truncation: float = Field(1.0, ge=0, le=1)
-        """Share psi of a style's distance to the mean style that is kept when sampling: below 1, images are
-        more typical and less varied."""
+        sampling: Sampling = table()
+        """Options of sampling; `lab sample --set` changes them."""
 
     config: Config  # type: ignore[assignment]
 
     def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
         super().__init__(config, data)
         self.path_length = PathLength()
+        self.sampling = config.sampling
 
     def make_networks(self) -> tuple[nn.Module, nn.Module]:
         c, size, channels = self.config, _size(self.spec), self.spec.channels
@@ -133,7 +142,7 @@ class StyleGAN2Lite(DCGAN):
         return torch.cat(parts)
 
     def _images(self, latents: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        return self.ema(latents, None, noise, self.config.truncation).clamp(-1, 1)
+        return self.ema(latents, None, noise, self.sampling.truncation).clamp(-1, 1)
 
 
 def _size(spec: ImageSpec) -> int:

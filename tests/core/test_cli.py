@@ -312,7 +312,7 @@ def test_variants_make_one_table(out: Out, recipe: Path) -> None:
     recipe.write_text(RECIPE.replace("steps = 40", "steps = 4") + "[variants.'a b']\n[variants.a_b]\n")
     text = out("run", recipe, "--set", "seeds=[0,1]")
     folder = only_run()
-    runs = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    runs = sorted(path.parent.name for path in folder.glob("*/run.json"))
     assert runs == ["a_b-seed0", "a_b-seed1", "a_b_2-seed0", "a_b_2-seed1"]
     table = json.loads((folder / "results.json").read_text())["table"]
     assert table["columns"] == ["", "toy_accuracy/train"]

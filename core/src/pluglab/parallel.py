@@ -1,8 +1,4 @@
-"""Several runs of an experiment at the same time: each a process of its own, on a share of the CPU's threads.
-
-Networks as small as those of digits leave a second core half idle, so runs beside each other end sooner than
-one after another on all cores.
-"""
+"""Several runs of an experiment at a time: each a process of its own, on a share of the CPU's threads."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ Jobs = Annotated[
         metavar="N",
         min=1,
         help="How many of several runs to train at the same time, each on its share of the CPU's threads. "
-        "For small networks, as many as there are cores; a resume goes on with the same number.",
+        "A resume goes on with the same number.",
         show_default=False,
     ),
 ]

@@ -120,7 +120,7 @@ class Worker:
         assert self.process.stderr is not None
         for text in map(str.rstrip, self.process.stderr):
             if text not in self.session.said:
-                self.session.say(text if text.startswith(self.label) else f"{self.label}: {text}")
+                self.session.echo(text if text.startswith(self.label) else f"{self.label}: {text}")
 
     @property
     def ended(self) -> bool:

@@ -11,14 +11,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pluglab.components import Component, Options, Reference, named
+from pluglab.components import Component, Reference, named
 from pluglab.data import to_uint8
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext, Evaluation, EvaluationContext, EvaluationData, Samples, Table
 from pluglab.sampling import classes_of
 from pluglab_metrics.extractors.base import FeatureExtractor, Features, extract
 from pluglab_metrics.roles import RoleData, batches_at, imitated, pick
-from pluglab_metrics.sampling import asked_classes, noise, sampled
+from pluglab_metrics.sampling import AgainstReal, asked_classes, noise, sampled
 
 
 class GenerationQuality:
@@ -29,7 +29,7 @@ class GenerationQuality:
     images are cached.
     """
 
-    class Config(Options):
+    class Config(AgainstReal):
         metrics: list[Annotated[Component, Reference("metric")]] = named(["fid", "kid", "precision_recall"])
         """Scores to compute."""
         feature_extractor: Annotated[Component, Reference("feature_extractor")] = named("inception")
@@ -38,12 +38,6 @@ class GenerationQuality:
         """Generated images."""
         reference: int = Field(10_000, ge=2)
         """Real images at most: a fixed random choice of the split."""
-        role: str | None = None
-        """Role that the real images come from; the only one by default."""
-        split: str = "train"
-        """Split that the real images come from; papers take the training images."""
-        batch_size: int = Field(100, ge=1)
-        """Images a forward pass."""
 
     needs: ClassVar[tuple[type, ...]] = (Samples,)
 

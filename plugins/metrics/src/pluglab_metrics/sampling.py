@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from pluglab.components import Options
 from pluglab.data import derived_seed
 from pluglab.protocols import EvaluationContext, EvaluationData, Samples
 from pluglab.sampling import classes_of
@@ -24,6 +26,17 @@ class Generates(Protocol):
     def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         """Their images, float in [-1, 1]; `labels` int64 n for a class-conditional model."""
         ...
+
+
+class AgainstReal(Options):
+    """Options of what holds generated images against real ones."""
+
+    role: str | None = None
+    """Role that the real images come from; the only one by default."""
+    split: str = "train"
+    """Split that the real images come from; papers take the training images."""
+    batch_size: int = Field(100, ge=1)
+    """Images a forward pass."""
 
 
 def noise(context: EvaluationContext, *parts: Any) -> torch.Generator:

@@ -14,13 +14,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pluglab.components import Options
 from pluglab.data import to_uint8
 from pluglab.errors import UserError
 from pluglab.protocols import Evaluation, EvaluationContext, Samples
 from pluglab_metrics.quality import short
 from pluglab_metrics.roles import RoleData, batches_at, imitated, pick
-from pluglab_metrics.sampling import asked_classes, noise, sampled
+from pluglab_metrics.sampling import AgainstReal, asked_classes, noise, sampled
 
 PATCH = 7  # pixels
 SMALLEST = 16  # size of the pyramid's last level
@@ -92,19 +91,13 @@ class SlicedWasserstein:
     beat on average.
     """
 
-    class Config(Options):
+    class Config(AgainstReal):
         n: int = Field(1_000, ge=2)
         """Generated images, compared with as many real ones: half of those that there are at most."""
         patches: int = Field(128, ge=1)
         """Patches of 7 x 7 pixels taken from an image at each scale."""
         directions: int = Field(512, ge=1)
         """Random directions that the patches are projected on."""
-        role: str | None = None
-        """Role that the real images come from; the only one by default."""
-        split: str = "train"
-        """Split that the real images come from."""
-        batch_size: int = Field(100, ge=1)
-        """Images a forward pass."""
 
     needs: ClassVar[tuple[type, ...]] = (Samples,)
 

@@ -53,6 +53,7 @@ def build_app(plugins: Plugins) -> typer.Typer:
         rich_markup_mode="markdown",
     )
     _add_running(app, plugins)
+    _add_going_on(app, plugins)
     add_using(app, plugins)
     _add_comparing(app)
     _add_looking(app, plugins)
@@ -62,7 +63,7 @@ def build_app(plugins: Plugins) -> typer.Typer:
 
 
 def _add_running(app: typer.Typer, plugins: Plugins) -> None:
-    """`run`, `resume`, `evaluate`."""
+    """`run`."""
 
     @app.command(epilog=RUN_EPILOG)
     def run(
@@ -85,6 +86,10 @@ def _add_running(app: typer.Typer, plugins: Plugins) -> None:
 
         session = running.session(plugins_with(plugins, plugin), data_root, plugin)
         running.run(recipe, sets, variant, run_dir, session, resume=resume, dry_run=dry_run, jobs=jobs)
+
+
+def _add_going_on(app: typer.Typer, plugins: Plugins) -> None:
+    """`resume`, `evaluate`."""
 
     @app.command()
     def resume(

@@ -17,6 +17,30 @@ Checkpoint = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", metavar="", help="Replace what an earlier call has written there.")
 ]
+SampleFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the images go.")]
+Number = Annotated[int, typer.Option("--number", "-n", metavar="N", help="How many.", min=1)]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLASSES",
+        help="Classes to ask for in turn, names or numbers, such as 3,7; or 'balanced', all of them, "
+        "which a class-conditional model is asked for anyway.",
+    ),
+]
+Steps = Annotated[int | None, typer.Option(metavar="N", help="Steps of the sampler.", show_default=False)]
+Sampler = Annotated[str | None, typer.Option(metavar="NAME", help="The sampler; see `lab list samplers`.")]
+Guidance = Annotated[float | None, typer.Option(metavar="W", help="Weight of classifier-free guidance.")]
+SamplingSets = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Another option of sampling; may be given again."),
+]
+Seed = Annotated[
+    int, typer.Option(metavar="N", help="The same seed, number and batch size give the same images.")
+]
+SampleBatch = Annotated[int, typer.Option(metavar="N", help="Images made at a time.", min=1)]
+Grid = Annotated[
+    Path | None, typer.Option(metavar="FILE.png", help="Also draw the first 100 images in one picture.")
+]
 SAMPLE_EPILOG = """
 Examples:
 
@@ -38,41 +62,17 @@ def _add_sample(app: typer.Typer, plugins: Plugins) -> None:
     @app.command(epilog=SAMPLE_EPILOG)
     def sample(
         run: RunPath,
-        out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the images go.")],
-        number: Annotated[int, typer.Option("--number", "-n", metavar="N", help="How many.", min=1)] = 100,
-        labels: Annotated[
-            str | None,
-            typer.Option(
-                metavar="CLASSES",
-                help="Classes to ask for in turn, names or numbers, such as 3,7; or 'balanced', all of them, "
-                "which a class-conditional model is asked for anyway.",
-            ),
-        ] = None,
-        steps: Annotated[
-            int | None, typer.Option(metavar="N", help="Steps of the sampler.", show_default=False)
-        ] = None,
-        sampler: Annotated[
-            str | None, typer.Option(metavar="NAME", help="The sampler; see `lab list samplers`.")
-        ] = None,
-        guidance: Annotated[
-            float | None, typer.Option(metavar="W", help="Weight of classifier-free guidance.")
-        ] = None,
-        sets: Annotated[
-            list[str],
-            typer.Option(
-                "--set", metavar="KEY=VALUE", help="Another option of sampling; may be given again."
-            ),
-        ] = [],  # noqa: B006
-        seed: Annotated[
-            int,
-            typer.Option(metavar="N", help="The same seed, number and batch size give the same images."),
-        ] = 0,
-        batch_size: Annotated[int, typer.Option(metavar="N", help="Images made at a time.", min=1)] = 100,
+        out: SampleFolder,
+        number: Number = 100,
+        labels: Labels = None,
+        steps: Steps = None,
+        sampler: Sampler = None,
+        guidance: Guidance = None,
+        sets: SamplingSets = [],  # noqa: B006
+        seed: Seed = 0,
+        batch_size: SampleBatch = 100,
         checkpoint: Checkpoint = None,
-        grid: Annotated[
-            Path | None,
-            typer.Option(metavar="FILE.png", help="Also draw the first 100 images in one picture."),
-        ] = None,
+        grid: Grid = None,
         overwrite: Overwrite = False,
         data_root: DataRoot = None,
         plugin: PluginFiles = [],  # noqa: B006

@@ -25,16 +25,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pluglab.builtin.console import progress_bar
-from pluglab.builtin.metrics_jsonl import read_history
 from pluglab.data import Stream, derived_seed
-from pluglab.engine import Engine, seed_everything
-from pluglab.machine import LabFabric, choose
-from pluglab.material import Library, Material
-from pluglab.plugins import Plugins, load_plugins
+from pluglab.data.run_data import Library, Material
+from pluglab.engine.engine import Engine, seed_everything
+from pluglab.engine.hardware import LabFabric, choose
+from pluglab.observers.console import progress_bar
+from pluglab.plugins.loading import Plugins, load_plugins
 from pluglab.protocols import DataContext
-from pluglab.recipe import Recipe, load_recipe
-from pluglab.runs import RunInfo
+from pluglab.recipe.recipe import Recipe, load_recipe
+from pluglab.storage.history import read_history
+from pluglab.storage.run_info import RunInfo
 from pluglab_domain_adaptation.networks import reverse
 
 RECIPE = """

@@ -19,15 +19,15 @@ from typing import Any
 import torch
 from PIL import Image
 
-from pluglab.builtin.console import progress_bar
 from pluglab.cli.output import cache_folder, echo
 from pluglab.components import make
-from pluglab.experiment import Session
-from pluglab.layers import read_override
-from pluglab.plugins import load_plugins
+from pluglab.experiments.experiment import Session
+from pluglab.observers.console import progress_bar
+from pluglab.plugins.loading import load_plugins
 from pluglab.protocols import DataContext, Samples
-from pluglab.restoring import Restored, restore
+from pluglab.recipe.layers import read_override
 from pluglab.sampling import drawn, set_options
+from pluglab.trained import Restored, restore
 from pluglab_metrics.figures import new_figure, render, style
 
 STEPS = {

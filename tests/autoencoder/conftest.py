@@ -11,12 +11,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from pluglab.builtin import optim
 from pluglab.components import make
 from pluglab.data import Images, to_float
-from pluglab.material import RoleSplits
+from pluglab.data.run_data import RoleSplits
+from pluglab.plugins.registry import Registrar, Registry
 from pluglab.protocols import Batch, EvaluationContext, ImageSpec, Progress
-from pluglab.registry import Registrar, Registry
+from pluglab.training import builtin as optim
 from pluglab_autoencoder import plugin
 
 SMALL = {"name": "convolutional", "encoder_channels": [8, 16], "decoder_channels": [16, 8]}

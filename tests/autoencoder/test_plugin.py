@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from pluglab.components import config_class
-from pluglab.registry import Registrar
+from pluglab.plugins.registry import Registrar
 from pluglab_autoencoder import plugin
 
 PAGE = Path(__file__).parents[2] / "docs" / "autoencoder.md"

@@ -15,7 +15,7 @@ import typer
 from jsonschema import Draft7Validator
 
 from pluglab.cli.app import build_app
-from pluglab.plugins import load_plugins
+from pluglab.plugins.loading import load_plugins
 from tests.core.support import RECIPE, TOYS, Lab, only_run
 
 SURFACE = Path(__file__).parent / "command_line.txt"

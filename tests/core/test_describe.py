@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from pluglab.describe import Network, as_json, as_text, describe
+from pluglab.cli.networks import Network, as_json, as_text, describe
 from pluglab.errors import RunError
 
 

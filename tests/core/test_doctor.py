@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pluglab import doctor
-from pluglab.plugins import PluginReport
+from pluglab.cli import checks as doctor
+from pluglab.plugins.loading import PluginReport
 
 GOOD = PluginReport("gan", "pluglab-gan", "0.2.0", "ok", components=3)
 BROKEN = PluginReport("bad", "pluglab-bad", "0.1.0", "broken", "ImportError: no module named 'x'")

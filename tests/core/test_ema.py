@@ -10,8 +10,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from pluglab.ema import EMA, EMAOptions, decay
 from pluglab.training import TrainerBase, modules_of
+from pluglab.training.ema import EMA, EMAOptions, decay
 
 
 def network() -> nn.Module:

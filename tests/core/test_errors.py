@@ -505,7 +505,7 @@ def test_out_of_memory_is_told_as_such(
     def full(*args: object, **kwargs: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("pluglab.engine.Engine.run", full)
+    monkeypatch.setattr("pluglab.engine.engine.Engine.run", full)
     assert lab("run", recipe) == 1
     assert errors(capsys.readouterr().err) == (
         "error: seed 0: out of memory: the memory is used up\n"

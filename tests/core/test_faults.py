@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pluglab.engine import Engine
-from pluglab.runfolder import RunFolder
+from pluglab.engine.engine import Engine
+from pluglab.storage.run_folder import RunFolder
 from tests.core.support import RECIPE, Lab, only_run
 
 EXPERIMENT = RECIPE + "\n[variants.a]\n[variants.b.trainer]\nwidth = 4\n[variants.c.trainer]\nwidth = 2\n"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pluglab.gallery import MARGIN, TITLE_SIZE, side_by_side, write_gallery
-from pluglab.runfolder import RunFolder
+from pluglab.experiments.summary import MARGIN, TITLE_SIZE, side_by_side, write_gallery
+from pluglab.storage.run_folder import RunFolder
 from tests.core.support import RECIPE, Lab, only_run
 
 TOP = 2 * MARGIN + TITLE_SIZE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pluglab.health import Health
+from pluglab.engine.findings import Health
 from tests.core.support import Lab, only_run
 from tests.core.test_preparation import GENERATORS
 
@@ -45,7 +45,7 @@ def test_a_finding_is_told_when_it_appears_and_when_it_is_back(
 def test_a_resumed_run_does_not_repeat_what_lasts(
     lab: Lab, complaining: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pluglab.engine import Engine
+    from pluglab.engine.engine import Engine
 
     save = Engine.save
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from pluglab.machine import Choice, LabFabric
+from pluglab.engine.hardware import Choice, LabFabric
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])

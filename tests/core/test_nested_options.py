@@ -13,10 +13,10 @@ from pydantic import Field
 from pluglab.cli.looking import show
 from pluglab.components import Component, Options, Reference, make, named, table
 from pluglab.errors import UserError
-from pluglab.plugins import Plugins
-from pluglab.recipe import Recipe, RecipeOptions, load_recipe
-from pluglab.registry import Registrar, Registry
-from pluglab.schema import recipe_schema
+from pluglab.plugins.loading import Plugins
+from pluglab.plugins.registry import Registrar, Registry
+from pluglab.recipe.json_schema import recipe_schema
+from pluglab.recipe.recipe import Recipe, RecipeOptions, load_recipe
 
 
 class Walk:

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pluglab.builtin import console, metrics_jsonl, tensorboard
+from pluglab.observers import console, tensorboard
 from pluglab.protocols import Evaluation, Table
-from pluglab.runs import RunInfo
+from pluglab.storage import history as metrics_jsonl
+from pluglab.storage.run_info import RunInfo
 
 HISTORY = metrics_jsonl.FILE
 EVALUATION = Evaluation(
@@ -294,7 +295,7 @@ def test_durations_read_well(seconds: float, text: str) -> None:
 
 def test_the_observers_import_nothing_heavy() -> None:
     code = (
-        "import sys; from pluglab.builtin import console, metrics_jsonl, tensorboard;"
+        "import sys; from pluglab.observers import console, tensorboard; from pluglab.storage import history;"
         "print([m for m in ('torch', 'numpy', 'tensorboard', 'rich') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pluglab.runfolder import EXPERIMENT, RunFolder
+from pluglab.storage.run_folder import EXPERIMENT, RunFolder
 from tests.core.support import RECIPE, TOYS, Lab, lab_process, last_state, only_run, same
 
 VARIANTS = "\n[variants.a]\n[variants.b.trainer]\nwidth = 4\n"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pluglab.pictures import encode_gif, sheet
+from pluglab.figures import encode_gif, sheet
 
 
 def test_a_sheet_holds_every_image_in_order_on_white() -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from pluglab.errors import RunError, UserError
-from pluglab.plugins import PluginReport, Plugins, load_plugins
-from pluglab.registry import Registrar
-from pluglab.runs import RunInfo
+from pluglab.plugins.loading import PluginReport, Plugins, load_plugins
+from pluglab.plugins.registry import Registrar
+from pluglab.storage.run_info import RunInfo
 from tests.core.support import Lab, only_run
 
 GOOD = """

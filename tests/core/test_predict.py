@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from pluglab.figures import read_picture
 from pluglab.images import ImageSpec
-from pluglab.pictures import read_picture
 from tests.core.support import Lab, only_run
 from tests.core.test_preparation import GENERATORS
 

@@ -9,11 +9,11 @@ import pytest
 import tomli_w
 from pydantic import Field
 
-from pluglab.builtin import optim
 from pluglab.components import Component, Options, Reference, named
 from pluglab.errors import UserError
-from pluglab.recipe import Recipe, RecipeFile, load_recipe, together
-from pluglab.registry import Registrar, Registry
+from pluglab.plugins.registry import Registrar, Registry
+from pluglab.recipe.recipe import Recipe, RecipeFile, load_recipe, together
+from pluglab.training import builtin as optim
 
 
 class Encoder:

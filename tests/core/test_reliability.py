@@ -12,9 +12,9 @@ from typing import IO, cast
 import pytest
 import torch
 
-from pluglab.checkpoint import Checkpoints, write_file
 from pluglab.errors import RunError
-from pluglab.runfolder import RunFolder, claim_folder
+from pluglab.storage.checkpoints import Checkpoints, write_file
+from pluglab.storage.run_folder import RunFolder, claim_folder
 from tests.core.support import RECIPE, Lab, lab_process, last_state, only_run, same
 
 EXPERIMENT = RECIPE + "\n[variants.a]\n[variants.b.trainer]\nwidth = 4\n"

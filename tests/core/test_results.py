@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pluglab.results import compare
+from pluglab.tables import compare
 
 
 def cells(*values: float) -> list[object]:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from pluglab.errors import RunError
-from pluglab.pictures import PngFolder
+from pluglab.figures import PngFolder
 from tests.core.support import Lab, only_run
 from tests.core.test_preparation import GENERATORS
 
@@ -142,7 +142,7 @@ def test_one_picture_of_the_first_hundred(sample: Sample) -> None:
 
 
 def test_the_data_is_not_needed(sample: Sample, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pluglab.material import Library
+    from pluglab.data.run_data import Library
 
     def gone(*args: object) -> None:
         raise AssertionError("the data were read")

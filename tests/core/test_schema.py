@@ -9,11 +9,11 @@ import pytest
 from jsonschema import Draft7Validator
 from pydantic import Field
 
-from pluglab.builtin import optim
 from pluglab.components import Component, Options, Reference, named
-from pluglab.recipe import RecipeOptions
-from pluglab.registry import Registrar, Registry
-from pluglab.schema import recipe_schema
+from pluglab.plugins.registry import Registrar, Registry
+from pluglab.recipe.json_schema import recipe_schema
+from pluglab.recipe.recipe import RecipeOptions
+from pluglab.training import builtin as optim
 
 
 class Encoder:

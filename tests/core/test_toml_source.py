@@ -12,7 +12,7 @@ import pytest
 import tomli_w
 
 from pluglab.errors import RecipeError, Span, UserError
-from pluglab.toml_source import KeyPath, TomlSource, parse_toml, read_toml
+from pluglab.recipe.positions import KeyPath, TomlSource, parse_toml, read_toml
 
 
 def words(span: Span | None) -> str:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from pluglab.components import config_class, dump_options
-from pluglab.registry import Registry
+from pluglab.plugins.registry import Registry
 
 HEAVY = {"torch", "numpy", "sklearn", "scipy", "PIL", "urllib.request"}
 

@@ -14,8 +14,8 @@ import torch
 from torchvision import datasets as torchvision
 
 from pluglab.components import make
+from pluglab.plugins.registry import Registry
 from pluglab.protocols import DataContext
-from pluglab.registry import Registry
 
 from .conftest import Bar
 

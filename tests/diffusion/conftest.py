@@ -12,10 +12,10 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from pluglab.builtin import optim
 from pluglab.components import make
+from pluglab.plugins.registry import Registrar, Registry
 from pluglab.protocols import Batch, ImageSpec, Progress
-from pluglab.registry import Registrar, Registry
+from pluglab.training import builtin as optim
 from pluglab_diffusion import plugin
 from pluglab_diffusion.process import Level, Process
 from pluglab_diffusion.sampling import times

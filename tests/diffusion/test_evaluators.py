@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from pluglab.components import config_class, make
+from pluglab.engine.evaluation import evaluating
 from pluglab.errors import UserError
-from pluglab.evaluation import evaluating
+from pluglab.plugins.registry import Registrar, Registry
 from pluglab.protocols import DataContext, Evaluation, Samples, Table
-from pluglab.registry import Registrar, Registry
 from pluglab_diffusion import plugin
 
 from .conftest import spec_of

@@ -9,10 +9,10 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from pluglab.builtin import optim
 from pluglab.components import make
+from pluglab.plugins.registry import Registrar, Registry
 from pluglab.protocols import Batch, ImageSpec, Progress
-from pluglab.registry import Registrar, Registry
+from pluglab.training import builtin as optim
 from pluglab_domain_adaptation import plugin
 
 DIGITS = tuple("0123456789")

@@ -10,11 +10,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from pluglab.builtin import optim
 from pluglab.components import make
-from pluglab.machine import Choice, LabFabric
+from pluglab.engine.hardware import Choice, LabFabric
+from pluglab.plugins.registry import Registrar, Registry
 from pluglab.protocols import Batch, ImageSpec, Progress
-from pluglab.registry import Registrar, Registry
+from pluglab.training import builtin as optim
 from pluglab.training import set_mode
 from pluglab_gan import plugin
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pluglab.describe import describe
+from pluglab.cli.networks import describe
 from pluglab.errors import UserError
 from pluglab.protocols import HasNetworks, HasSampling, Progress, Samples
 from pluglab.training import modules_of, set_mode

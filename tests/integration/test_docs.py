@@ -13,12 +13,12 @@ import pytest
 from sklearn.datasets import load_digits
 from typer.main import get_command
 
-from pluglab import hookspecs
 from pluglab.cli import main
 from pluglab.cli.app import build_app
-from pluglab.plugins import Plugins, load_plugins
-from pluglab.recipe import load_recipe
-from pluglab.recipe_options import Machine, RecipeOptions, Selection
+from pluglab.plugins import hookspecs
+from pluglab.plugins.loading import Plugins, load_plugins
+from pluglab.recipe.keys import Machine, RecipeOptions, Selection
+from pluglab.recipe.recipe import load_recipe
 from tests.integration.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

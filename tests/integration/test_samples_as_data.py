@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pluglab.builtin.console import progress_bar
 from pluglab.cli import main
 from pluglab.components import make
-from pluglab.plugins import load_plugins
+from pluglab.observers.console import progress_bar
+from pluglab.plugins.loading import load_plugins
 from pluglab.protocols import DataContext
 from tests.core.support import TOYS, only_run
 from tests.core.test_preparation import GENERATORS

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pluglab.cli import main
-from pluglab.engine import Engine
+from pluglab.engine.engine import Engine
 from tests.core.support import TOYS, only_run
 from tests.core.test_preparation import GENERATORS
 

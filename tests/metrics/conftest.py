@@ -15,8 +15,8 @@ from torch import Tensor
 from pluglab.components import Component, make
 from pluglab.data import Images, to_float
 from pluglab.errors import UserError
+from pluglab.plugins.registry import Registrar, Registry
 from pluglab.protocols import DataContext, EvaluationContext, ImageSpec, Prepares
-from pluglab.registry import Registrar, Registry
 from pluglab_metrics.plugin import lab_register
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from pluglab.data import to_uint8
-from pluglab.evaluation import evaluate
-from pluglab.pictures import sheet
+from pluglab.engine.evaluation import evaluate
+from pluglab.figures import sheet
 from pluglab_metrics.sampling import noise
 
 

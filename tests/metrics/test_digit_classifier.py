@@ -4,7 +4,7 @@ import torch
 from pluglab.components import make
 from pluglab.data import Images
 from pluglab.errors import UserError
-from pluglab.registry import Registrar, Registry
+from pluglab.plugins.registry import Registrar, Registry
 from pluglab_metrics.plugin import lab_register
 
 

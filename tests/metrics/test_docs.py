@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pluglab.components import config_class
-from pluglab.registry import Registrar
+from pluglab.plugins.registry import Registrar
 from pluglab_metrics.plugin import lab_register
 
 REGISTRAR = Registrar("metrics")

@@ -8,7 +8,7 @@ import torch
 
 from pluglab.data import Images, to_float, to_uint8
 from pluglab.errors import UserError
-from pluglab.registry import Registrar, Registry
+from pluglab.plugins.registry import Registrar, Registry
 from pluglab_metrics.extractors.base import Features
 from pluglab_metrics.plugin import lab_register
 from pluglab_metrics.samples import by_class, slerp

@@ -4,8 +4,8 @@ Importing this package is cheap: no torch, no numpy. A plugin author needs four 
 
 - `pluglab.protocols`: what a trainer, a dataset, an evaluator and a metric are;
 - `pluglab.components`: `Options`, `Component` and `Reference`, for options of one's own;
-- `pluglab.training`: `TrainerBase`, which saves typing;
-- `pluglab.data`: `Images`, what a dataset returns.
+- `pluglab.training.trainer`: `TrainerBase`, which saves typing;
+- `pluglab.data.batches`: `Images`, what a dataset returns.
 """
 
 from importlib.metadata import PackageNotFoundError, version

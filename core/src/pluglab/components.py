@@ -17,10 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, Validat
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, core_schema
 
-from pluglab.complaints import Issue as Issue
-from pluglab.complaints import Path, complaints, misread, unknown_option
 from pluglab.errors import UserError, did_you_mean
-from pluglab.registry import Entry, Registry
+from pluglab.plugins.registry import Entry, Registry
+from pluglab.recipe.validation import Issue as Issue
+from pluglab.recipe.validation import Path, complaints, misread, unknown_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 

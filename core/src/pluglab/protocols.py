@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pluglab.images import ImageSpec as ImageSpec
-from pluglab.runs import figures_at
+from pluglab.storage.run_info import figures_at
 
 if TYPE_CHECKING:
     import numpy as np

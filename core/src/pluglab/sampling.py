@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from pluglab.components import Resolver, dump_options
-from pluglab.data import derived_seed, to_uint8
+from pluglab.data.batches import derived_seed, to_uint8
+from pluglab.engine.evaluation import evaluating
 from pluglab.errors import RecipeError, UserError, did_you_mean
-from pluglab.evaluation import evaluating
-from pluglab.layers import Tree
+from pluglab.plugins.registry import Registry
 from pluglab.protocols import HasSampling, Samples
-from pluglab.registry import Registry
-from pluglab.toml_source import TomlSource, parse_toml
+from pluglab.recipe.layers import Tree
+from pluglab.recipe.positions import TomlSource, parse_toml
 
 
 def classes_of(trainer: Any) -> int:

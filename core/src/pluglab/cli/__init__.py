@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 from pluglab.errors import LabError
-from pluglab.faults import as_error
+from pluglab.storage.failures import as_error
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(words: list[str], debug: bool) -> int:
     from pluglab.cli.app import build_app
-    from pluglab.plugins import load_plugins
+    from pluglab.plugins.loading import load_plugins
 
     try:
         app = build_app(load_plugins())

@@ -22,7 +22,7 @@ from pluglab.cli.parameters import (
     plugins_with,
 )
 from pluglab.cli.using import add_using
-from pluglab.plugins import Plugins
+from pluglab.plugins.loading import Plugins
 
 EPILOG = """
 Begin with `lab list recipes`, `lab run RECIPE --dry-run` and `lab run RECIPE`.
@@ -147,7 +147,7 @@ def _add_comparing(app: typer.Typer) -> None:
         For experiments that were shared out between processes or machines by `--variant` and
         `--set seeds=[...]`. Runs that differ in more than the seed are never averaged.
         """
-        from pluglab.cli import comparing
+        from pluglab.cli import compare as comparing
 
         comparing.compare(folders, column, as_markdown=markdown, as_json=as_json)
 

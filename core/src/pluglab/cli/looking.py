@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pluglab.cli.output import echo, print_json, print_table
 from pluglab.errors import UserError, did_you_mean
-from pluglab.plugins import Plugins
-from pluglab.registry import Entry
+from pluglab.plugins.loading import Plugins
+from pluglab.plugins.registry import Entry
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
-    from pluglab.experiment import Session
+    from pluglab.experiments.experiment import Session
 
 
 LISTS = ("plugins", "recipes", "runs")
@@ -80,7 +80,7 @@ def _header(path: Path) -> str:
 
 
 def _runs(root: Path) -> list[dict[str, Any]]:
-    from pluglab.runfolder import find_runs
+    from pluglab.storage.run_folder import find_runs
 
     return [_run_row(folder) for folder in find_runs(root)]
 
@@ -93,7 +93,7 @@ def _run_row(folder: Path) -> dict[str, Any]:
 
 
 def _intact_run(folder: Path) -> dict[str, Any]:
-    from pluglab.runfolder import run_folders
+    from pluglab.storage.run_folder import run_folders
 
     runs = run_folders(folder)
     states = [run.read()["status"] for run in runs]
@@ -126,7 +126,7 @@ def show(
 def _show_recipe(
     path: Path, sets: Sequence[str], variants: Sequence[str], plugins: Plugins, *, as_json: bool
 ) -> None:
-    from pluglab.recipe import load_recipe
+    from pluglab.recipe.recipe import load_recipe
 
     file = load_recipe(path, sets)
     recipe = file.resolve_all(plugins.registry, variants)[0]
@@ -208,9 +208,9 @@ def _bound(item: Any) -> str:
 def describe(
     path: Path, sets: Sequence[str], variants: Sequence[str], session: Session, *, as_json: bool
 ) -> None:
-    from pluglab import describe as describing
-    from pluglab.experiment import prepare
-    from pluglab.recipe import load_recipe
+    from pluglab.cli import networks as describing
+    from pluglab.experiments.experiment import prepare
+    from pluglab.recipe.recipe import load_recipe
 
     recipes = load_recipe(path, sets).resolve_all(session.plugins.registry, variants)
     first = {recipe.variant: recipe for recipe in reversed(recipes)}
@@ -228,8 +228,8 @@ def describe(
 
 
 def schema(out: Path | None, plugins: Plugins) -> None:
-    from pluglab.recipe import RecipeOptions
-    from pluglab.schema import recipe_schema
+    from pluglab.recipe.json_schema import recipe_schema
+    from pluglab.recipe.recipe import RecipeOptions
 
     text = json.dumps(recipe_schema(plugins.registry, RecipeOptions))
     if out is None:
@@ -243,7 +243,7 @@ def schema(out: Path | None, plugins: Plugins) -> None:
 
 
 def doctor(data_root: Path | None, plugins: Plugins, *, as_json: bool) -> None:
-    from pluglab.doctor import checks
+    from pluglab.cli.checks import checks
 
     found = list(checks(data_root, plugins.reports))
     if as_json:

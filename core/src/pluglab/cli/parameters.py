@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pluglab.plugins import Plugins, load_plugins
+from pluglab.plugins.loading import Plugins, load_plugins
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file.", show_default=False)]
 RunPath = Annotated[

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from pluglab.cli.sampling import write_table
-from pluglab.data import to_float
+from pluglab.data.batches import to_float
+from pluglab.engine.evaluation import evaluating
 from pluglab.errors import UserError, did_you_mean
-from pluglab.evaluation import evaluating
-from pluglab.experiment import Session
+from pluglab.experiments.experiment import Session
+from pluglab.figures import SUFFIXES, read_picture
 from pluglab.images import ImageSpec
-from pluglab.pictures import SUFFIXES, read_picture
 from pluglab.protocols import Classifies
-from pluglab.restoring import Restored, restore
+from pluglab.trained import Restored, restore
 
 NAMED = 5  # damaged files that are named
 Row = tuple[str, str, str]

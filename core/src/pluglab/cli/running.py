@@ -6,18 +6,18 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from pluglab import experiment as experiments
-from pluglab.builtin.console import progress_bar
 from pluglab.cli.output import cache_folder, echo, print_json, print_table
+from pluglab.engine.hardware import choose
 from pluglab.errors import RunError, UserError
-from pluglab.experiment import Experiment, Session
-from pluglab.gallery import reported_figures
-from pluglab.machine import choose
-from pluglab.parallel import execute_together, settled_jobs
-from pluglab.plugins import Plugins, load_plugins
+from pluglab.experiments import experiment as experiments
+from pluglab.experiments.experiment import Experiment, Session
+from pluglab.experiments.summary import reported_figures
+from pluglab.launchers.processes import execute_together, settled_jobs
+from pluglab.observers.console import progress_bar
+from pluglab.plugins.loading import Plugins, load_plugins
 from pluglab.protocols import DataContext
-from pluglab.recipe import load_recipe
-from pluglab.runfolder import RESULTS, read_json, run_folders
+from pluglab.recipe.recipe import load_recipe
+from pluglab.storage.run_folder import RESULTS, read_json, run_folders
 
 
 def session(plugins: Plugins, data_root: Path | None, files: Sequence[Path]) -> Session:

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from pluglab.errors import UserError
-from pluglab.experiment import Session
-from pluglab.files import write_file
-from pluglab.layers import read_override
-from pluglab.pictures import PngFolder, save_picture, sheet
+from pluglab.experiments.experiment import Session
+from pluglab.figures import PngFolder, save_picture, sheet
 from pluglab.protocols import Samples
-from pluglab.restoring import Restored, restore
+from pluglab.recipe.layers import read_override
+from pluglab.recipe.positions import TomlSource, parse_toml
 from pluglab.sampling import asked_for, classes_of, drawn, set_options
-from pluglab.toml_source import TomlSource, parse_toml
+from pluglab.storage.atomic import write_file
+from pluglab.trained import Restored, restore
 
 LABELS = "labels.csv"
 OURS = re.compile(r"\d{5,}\.png|" + re.escape(LABELS))

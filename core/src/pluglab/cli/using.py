@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pluglab.cli.parameters import DataRoot, PluginFiles, RunPath, plugins_with
-from pluglab.plugins import Plugins
+from pluglab.plugins.loading import Plugins
 
 Checkpoint = Annotated[
     int | None,

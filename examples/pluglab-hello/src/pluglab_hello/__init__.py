@@ -1,6 +1,6 @@
 """An example plugin for pluglab: the names that it adds. Light to import: targets load when they are used."""
 
-from pluglab.registry import Registrar
+from pluglab.plugins.registry import Registrar
 
 
 def lab_register(registry: Registrar) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pluglab.components import Options
 from pluglab.errors import UserError
-from pluglab.pictures import flattened
+from pluglab.figures import flattened
 
 FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pluglab.registry import Registrar
+from pluglab.plugins.registry import Registrar
 
 DANN = "arXiv:1505.07818"
 DATASETS = [

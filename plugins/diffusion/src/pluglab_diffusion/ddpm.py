@@ -13,10 +13,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pluglab.components import Component, Reference, named, table
-from pluglab.ema import EMA, EMAOptions
 from pluglab.errors import UserError
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
 from pluglab.training import TrainerBase, scale_lr
+from pluglab.training.ema import EMA, EMAOptions
 from pluglab_diffusion.denoisers import NO_CLASS
 from pluglab_diffusion.process import Level, Prediction, Process, image_of, min_snr_weight, noised, target
 from pluglab_diffusion.sampling import Sampling, guided, times

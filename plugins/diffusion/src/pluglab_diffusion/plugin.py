@@ -1,6 +1,6 @@
 """What this distribution registers. Imports nothing heavy: targets are loaded when they are used."""
 
-from pluglab.registry import Registrar
+from pluglab.plugins.registry import Registrar
 
 _HERE = "pluglab_diffusion"
 

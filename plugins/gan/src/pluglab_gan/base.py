@@ -11,10 +11,10 @@ from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pluglab.ema import EMA
 from pluglab.errors import UserError
 from pluglab.protocols import ImageSpec, Progress
 from pluglab.training import TrainerBase, scale_lr
+from pluglab.training.ema import EMA
 from pluglab_gan import penalties
 from pluglab_gan.augment import diff_augment
 from pluglab_gan.losses import AdversarialLoss

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pluglab.components import Component, Reference, named
-from pluglab.ema import EMAOptions
+from pluglab.training.ema import EMAOptions
 from pluglab_gan.augment import Policy
 
 Optimizer = Annotated[Component, Reference("optimizer")]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pluglab.data import to_uint8
-from pluglab.pictures import sheet
+from pluglab.figures import sheet
 
 # Ten colours that remain apart for colour-blind readers (Petroff 2021, arXiv:2107.02270).
 COLOURS = (

@@ -1,6 +1,6 @@
 """What this distribution registers."""
 
-from pluglab.registry import Registrar
+from pluglab.plugins.registry import Registrar
 
 
 def lab_register(registry: Registrar) -> None:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from pluglab.components import Component, Options, Reference, dump_options, named
 from pluglab.data import Images, Stream, to_float
+from pluglab.engine.hardware import native_bf16
 from pluglab.errors import UserError
-from pluglab.machine import native_bf16
 from pluglab.protocols import DataContext
 from pluglab_metrics.extractors.base import Features
 

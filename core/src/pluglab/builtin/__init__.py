@@ -1,1 +1,0 @@
-"""The plugins that the core brings along: observers of a run, optimizers and schedules. No method."""

@@ -10,7 +10,7 @@ PROJECTS := $(wildcard core/pyproject.toml plugins/*/pyproject.toml)
 help:
 	@echo "make demo   train source-only, DANN and target-only on digits that come along, and compare them"
 	@echo "make test   run the tests, without those that train for minutes (TESTS=tests/core: only these)"
-	@echo "make lint   check style and types"
+	@echo "make lint   check style, types and the floors of the core"
 	@echo
 	@echo "Each sets up .venv first where needed (PYTHON=... chooses the interpreter; about 5 GB)."
 	@echo "Afterwards: .venv/bin/lab --help"
@@ -24,7 +24,8 @@ test: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(patsubst %/pyproject.toml,%/src,$(PROJECTS))
+	$(BIN)/mypy $(patsubst %/pyproject.toml,%/src,$(PROJECTS)) tests/shipped_types.py
+	$(BIN)/lint-imports
 
 $(READY): requirements.txt $(PROJECTS)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; make PYTHON=python3.12 ... chooses one")'

@@ -31,10 +31,9 @@ from pluglab.engine.engine import Engine, seed_everything
 from pluglab.engine.hardware import LabFabric, choose
 from pluglab.observers.console import progress_bar
 from pluglab.plugins.loading import Plugins, load_plugins
-from pluglab.protocols import DataContext
+from pluglab.protocols import DataContext, RunInfo
 from pluglab.recipe.recipe import Recipe, load_recipe
 from pluglab.storage.history import read_history
-from pluglab.storage.run_info import RunInfo
 from pluglab_domain_adaptation.networks import reverse
 
 RECIPE = """

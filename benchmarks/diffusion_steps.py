@@ -2,7 +2,7 @@
 
     python benchmarks/diffusion_steps.py RUN --out steps --data-root DIR
 
-RUN is the folder of a finished `ddpm` run on labelled images. Each sampler draws the same number of images of
+RUN is the folder of a finished `ddpm` run on labeled images. Each sampler draws the same number of images of
 every class with each number of steps; `digit_classifier`, trained on the run's data set, reads them. Seconds
 are those of drawing alone, after one batch to warm up. It writes steps.md and steps.png.
 """
@@ -20,12 +20,12 @@ import torch
 from PIL import Image
 
 from pluglab.cli.output import cache_folder, echo
-from pluglab.components import make
 from pluglab.experiments.experiment import Session
 from pluglab.observers.console import progress_bar
 from pluglab.plugins.loading import load_plugins
 from pluglab.protocols import DataContext, Samples
 from pluglab.recipe.layers import read_override
+from pluglab.recipe.resolve import make
 from pluglab.sampling import drawn, set_options
 from pluglab.trained import Restored, restore
 from pluglab_metrics.figures import new_figure, render, style

@@ -11,25 +11,19 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from pluglab.components import make
 from pluglab.data import Images, to_float
-from pluglab.data.run_data import RoleSplits
-from pluglab.plugins.registry import Registrar, Registry
-from pluglab.protocols import Batch, EvaluationContext, ImageSpec, Progress
-from pluglab.training import builtin as optim
-from pluglab_autoencoder import plugin
+from pluglab.plugins.registry import Registry
+from pluglab.protocols import Batch, EvaluationContext, ImageSpec, Progress, RoleData
+from pluglab.recipe.resolve import make
+from tests.evaluation import context_in, role_data
+from tests.registries import registry_of
 
 SMALL = {"name": "convolutional", "encoder_channels": [8, 16], "decoder_channels": [16, 8]}
 
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
-    registry = Registry()
-    for name, module in (("optim", optim), ("autoencoder", plugin)):
-        registrar = Registrar(name)
-        module.lab_register(registrar)
-        registry.extend(registrar.entries)
-    return registry
+    return registry_of("autoencoder")
 
 
 def spec_of(size: int = 8, channels: int = 1, width: int = 0) -> ImageSpec:
@@ -78,13 +72,11 @@ def train(trainer: Any, start: int, stop: int, total: int) -> dict[str, Tensor]:
 
 
 @pytest.fixture
-def data() -> dict[str, RoleSplits]:
+def data() -> RoleData:
     """60 images of the role `train`, the same in every split."""
-    images = Images(pixels_at(99, 60))
-    return {"train": RoleSplits("train", lambda split: images, (), torch.device("cpu"), False, set())}
+    return role_data({"train": Images(pixels_at(99, 60))})
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> EvaluationContext:
-    where = {"run": tmp_path, "folder": tmp_path / "figures", "cache": tmp_path / "cache"}
-    return EvaluationContext("it", 100, 100, 0, **where, history=[], device=torch.device("cpu"))
+    return context_in(tmp_path)

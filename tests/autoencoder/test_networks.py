@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from pluglab.components import make
 from pluglab.errors import UserError
+from pluglab.recipe.resolve import make
 
 from .conftest import spec_of
 
@@ -66,9 +66,9 @@ def test_28_pixels_are_padded_with_their_border_and_cut_out_again(registry) -> N
 @pytest.mark.parametrize(
     ("size", "width", "words"),
     [
-        (4, 0, "images of 4 pixels are too small"),
-        (65, 0, "images of 65 pixels are too large .* up to 64"),
-        (32, 16, "square images, not 32 x 16"),
+        (4, 0, "images of 4 x 4: it wants squares of 8 to"),
+        (65, 0, "65 x 65: it wants squares of 8 to 64"),
+        (32, 16, "images of 32 x 16: it wants squares of 8 to"),
     ],
 )
 def test_images_that_the_networks_are_not_made_for(registry, size: int, width: int, words: str) -> None:

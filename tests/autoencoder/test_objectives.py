@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from pluglab.components import make
+from pluglab.recipe.resolve import make
 from pluglab_autoencoder.objectives import (
     free_bits,
     importance_weighted_bound,
     kl_to_standard_normal,
     normal_log_density,
-    reparameterised,
+    reparameterized,
 )
 
 
@@ -42,7 +42,7 @@ def test_a_latent_has_the_moments_of_the_posterior_and_passes_its_gradient() -> 
     """With z = m + s e: dz/dm = 1 and dz/d(log s^2) = (z - m) / 2."""
     mean = torch.full((100_000, 2), 3.0, requires_grad=True)
     log_variance = torch.full((100_000, 2), 2 * math.log(0.5), requires_grad=True)
-    z = reparameterised(mean, log_variance)
+    z = reparameterized(mean, log_variance)
     assert z.mean().item() == pytest.approx(3, abs=0.01)
     assert z.std().item() == pytest.approx(0.5, abs=0.01)
     z.sum().backward()

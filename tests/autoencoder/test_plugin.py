@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from pluglab.components import config_class
-from pluglab.plugins.registry import Registrar
-from pluglab_autoencoder import plugin
+from tests.registries import registry_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "autoencoder.md"
 
@@ -20,13 +19,11 @@ def test_the_plugin_imports_nothing_heavy() -> None:
 
 
 def test_every_component_and_option_is_described_and_documented() -> None:
-    registrar = Registrar("autoencoder")
-    plugin.lab_register(registrar)
     text = PAGE.read_text(encoding="utf-8")
-    for entry in registrar.entries:
+    for entry in (entry for entry in registry_of("autoencoder") if entry.plugin == "autoencoder"):
         assert entry.summary
         assert entry.documentation()
         assert f"`{entry.name}`" in text
-        for name, option in config_class(entry.load()).model_fields.items():
+        for name, option in config_class(entry).model_fields.items():
             assert option.description, f"{entry.name}.{name}"
             assert f"`{name}`" in text or f"`{name} =" in text, f"{entry.name}.{name}"

@@ -151,6 +151,7 @@ class ToyJudge:
 
 
 def lab_register(registry: Any) -> None:
+    registry.kind("toy_sampler", summary="what is done to the images")
     registry.add("trainer", "complainer", Complainer)
     registry.add("trainer", "toy_generator", ToyGenerator)
     registry.add("trainer", "brightness", Brightness)

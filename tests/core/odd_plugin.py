@@ -37,6 +37,9 @@ class Unbuildable(TrainerBase):
     def __init__(self, config: Any, data: Mapping[str, Any]) -> None:
         torch.zeros(2, 3) @ torch.zeros(2, 3)
 
+    def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
+        return {}
+
 
 class Stumbling(TrainerBase):
     """Its author made a mistake that shows after some steps."""

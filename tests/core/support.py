@@ -37,6 +37,7 @@ precision = "32"
 """
 
 Lab = Callable[..., int]
+Install = Callable[..., None]
 
 
 def lab_process(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -109,20 +109,21 @@ def test_help_and_lists_import_nothing_heavy(words: list[str]) -> None:
 def test_the_command_is_installed() -> None:
     lab = Path(sys.executable).with_name("lab")
     done = subprocess.run([lab, "list", "plugins", "--json"], capture_output=True, text=True)
-    assert {row["name"] for row in json.loads(done.stdout)} >= {"optim", "console"}
+    assert {row["name"] for row in json.loads(done.stdout)} >= {"core", "gan"}
 
 
 # list ------------------------------------------------------------------------------------------------
 
 
 def test_list_components(out: Out) -> None:
+    toy = {"plugin": "toy_plugin", "paper": ""}
     assert json.loads(out("list", "trainers", "--json")) == [
-        {"name": "toy", "plugin": "toy_plugin", "summary": "a toy", "paper": ""},
-        {"name": "toy_other", "plugin": "toy_plugin", "summary": "another toy", "paper": ""},
+        {**toy, "name": "toy", "summary": "a toy", "can": ["classify images", "list its networks"]},
+        {**toy, "name": "toy_other", "summary": "another toy", "can": []},
     ]
     lines = out("list", "trainers").splitlines()
-    assert lines[1].split() == ["name", "plugin", "summary", "paper"]
-    assert lines[3].split() == ["toy", "toy_plugin", "a", "toy"]
+    assert lines[1].split() == ["name", "plugin", "summary", "paper", "can"]
+    assert lines[4].split() == ["toy_other", "toy_plugin", "another", "toy"]
 
 
 @pytest.mark.parametrize("kind", ["dataset", "evaluator", "transform", "optimizer", "schedule"])
@@ -144,7 +145,7 @@ def test_list_plugins(out: Out) -> None:
     assert rows["toy_plugin"]["status"] == "ok"
     assert rows["toy_plugin"]["distribution"] == str(TOYS)
     assert rows["toy_plugin"]["components"] == 7
-    assert rows["console"]["distribution"] == "pluglab"
+    assert rows["core"]["distribution"] == "pluglab"
     assert "toy_plugin" in out("list", "plugins")
 
 
@@ -183,7 +184,10 @@ def test_list_runs(out: Out, recipe: Path) -> None:
             ("list", "trainrs"),
             "there is no kind of component called 'trainrs'\n  = did you mean 'trainers'?\n",
         ),
-        (("list", "x"), "there is no kind of component called 'x'\n  = known: datasets, evaluators, metrics"),
+        (
+            ("list", "x"),
+            "there is no kind of component called 'x'\n  = known: datasets, evaluators, kinds, launchers",
+        ),
         (
             ("show", "trainr", "toy"),
             "there is no kind of component called 'trainr'\n  = did you mean 'trainer'?",
@@ -214,7 +218,7 @@ def test_what_is_not_there_is_told(
         (("run", "a.toml", "--set"), "Option '--set' requires an argument"),
         (("list",), "Missing argument 'WHAT'"),
         (("show", "trainer"), "Missing argument 'NAME'"),
-        (("evaluate", "r", "--step", "x"), "Invalid value for '--step'"),
+        (("evaluate", "r", "--step", "x"), "--step x: write the number of a step, or all"),
     ],
 )
 def test_wrong_words(
@@ -238,8 +242,9 @@ def test_show_a_component(out: Out) -> None:
         "default": "8",
         "meaning": "Channels of the network.",
     }
-    assert options["optimizer"]["type"] == "optimizer (adam, adamw, sgd)"
-    assert (options["bad_step"]["type"], options["bad_step"]["default"]) == ("int | None", "none")
+    known = "adadelta, adagrad, adam, adamax, adamw, nadam, radam, rmsprop, sgd"
+    assert options["optimizer"]["type"] == f"optimizer ({known})"
+    assert (options["bad_step"]["type"], options["bad_step"]["default"]) == ("int", "none")
     text = out("show", "trainer", "toy_plugin/toy")
     assert text.startswith("trainer 'toy_plugin/toy'\n\nA small network")
     assert "Channels of the network." in text
@@ -282,7 +287,6 @@ def test_a_dry_run_writes_nothing(out: Out, recipe: Path, tmp_path: Path) -> Non
 
 
 def test_a_run_ends_with_what_it_found(lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert lab("run", recipe, "--set", "epochs=1", "--set", "steps=1") == 2  # --set cannot take `steps` away
     assert lab("run", recipe, "--run-dir", "elsewhere") == 0
     output = capsys.readouterr()
     folder = only_run(Path("elsewhere"))
@@ -325,9 +329,12 @@ def test_variants_make_one_table(out: Out, recipe: Path) -> None:
 def test_evaluate_again(out: Out, recipe: Path) -> None:
     out("run", recipe)
     folder = only_run()
-    found = json.loads(out("evaluate", folder, "--json"))
-    results = json.loads((folder / "results.json").read_text())["scalars"]
-    assert found == {folder.name: results}
+    results = json.loads((folder / "results.json").read_text())
+    (found,) = json.loads(out("evaluate", folder, "--json"))[folder.name]
+    assert (found["step"], found["scalars"]) == (40, results["scalars"])
+    assert {name: one["scalars"] for name, one in found["evaluations"].items()} == {
+        name: one["scalars"] for name, one in results["evaluations"].items()
+    }
     assert "toy_accuracy/train" in out("evaluate", folder, "--step", "30")
 
 
@@ -335,7 +342,7 @@ def test_evaluate_a_step_that_is_gone(lab: Lab, recipe: Path, capsys: pytest.Cap
     assert lab("run", recipe) == 0
     capsys.readouterr()
     assert lab("evaluate", only_run(), "--step", "7") == 2
-    assert "has no whole checkpoint of step 7; there are: 40, 30" in capsys.readouterr().err
+    assert "has no whole checkpoint of step 7; there are: 30, 40" in capsys.readouterr().err
 
 
 def test_resume_of_a_finished_run_shows_its_results(out: Out, recipe: Path) -> None:
@@ -359,7 +366,7 @@ def test_schema(out: Out, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
 def test_doctor(out: Out) -> None:
     checks = {check["name"]: check for check in json.loads(out("doctor", "--json", toys=False))}
     assert checks["torch"]["status"] == "ok"
-    assert checks["plugin optim"]["status"] == "ok"
+    assert checks["plugin core"]["status"] == "ok"
     assert "tensorboard" in out("doctor", toys=False)
 
 

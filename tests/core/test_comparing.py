@@ -65,6 +65,22 @@ def test_a_run_that_is_repeated_counts_once(
     assert said.out.startswith("|  | toy_accuracy/train |")
 
 
+@pytest.mark.usefixtures("parts")
+def test_runs_that_were_looked_at_in_another_way_are_averaged_where_they_agree(
+    lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Evaluators and their names are no part of what a run is; how its checkpoint was picked is."""
+    more = (*SHORT, "--set", "seeds=[7]", "--variant", "narrow")
+    look = 'evaluate=[{name="toy_confidence", every=1}, {name="toy_accuracy", as="mine"}]'
+    assert lab("run", recipe, *more, "--set", look, "--run-dir", "looked") == 0
+    found = rows(lab, capsys, "one", "looked", "--column", "toy_accuracy/train")
+    three = values("one", "narrow") + values("looked", "narrow")
+    assert found["narrow"] == [f"{statistics.fmean(three):.2f} \u00b1 {statistics.stdev(three):.2f}"]
+    picking = ("--set", look, "--set", "select.metric=confidence", "--run-dir", "picked")
+    assert lab("run", recipe, *more, *picking) == 0
+    assert set(rows(lab, capsys, "one", "picked")) == {"narrow (1)", "narrow (2)", "wide"}
+
+
 def test_what_cannot_be_compared(lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty").mkdir()
     assert lab("compare", "empty", toys=False) == 2

@@ -86,7 +86,7 @@ def test_shared_modules_and_tied_weights_count_once() -> None:
     assert network.layers[-1].outputs == ()
 
 
-def test_a_spectrally_normalised_layer_is_one_layer() -> None:
+def test_a_spectrally_normalized_layer_is_one_layer() -> None:
     network = described(nn.Sequential(spectral_norm(nn.Conv2d(3, 4, 3)), nn.ReLU()), torch.zeros(1, 3, 5, 5))
     assert [(layer.type, layer.parameters) for layer in network.layers] == [("Conv2d", 112), ("ReLU", 0)]
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import pluglab
+from pluglab.recipe.keys import Machine
 from tests.core.support import Lab, only_run
 
 ODD = Path(__file__).parent / "odd_plugin.py"
@@ -73,8 +75,8 @@ def test_an_unknown_option_of_the_recipe(said: Said) -> None:
         "  |\n"
         "3 | batchsize = 4\n"
         "  | ^^^^^^^^^ did you mean 'batch_size'?\n"
-        "  = known: title, seeds, steps, epochs, batch_size, log_every, checkpoint_every, trainer, data, "
-        "transforms, evaluate, select, table, run"
+        "  = known: title, seeds, steps, epochs, batch_size, gradient_accumulation_steps, max_grad_norm, "
+        "init, log_every, checkpoint_every, trainer, data, transforms, evaluate, select, table, run"
     )
 
 
@@ -92,11 +94,13 @@ def test_an_option_of_the_recipe_that_slid_into_a_table(said: Said) -> None:
 
 def test_an_unknown_option_of_the_machine(said: Said) -> None:
     assert errors(said("precision", "presicion")) == (
-        "error: unknown option 'run.presicion' for the recipe\n"
+        "error: unknown option 'presicion' for [run]\n"
         "  --> r.toml:12\n"
         "   |\n"
         '12 | presicion = "32"\n'
-        "   | ^^^^^^^^^ did you mean 'precision'?"
+        "   | ^^^^^^^^^ did you mean 'precision'?\n"
+        "  = known: device, devices, precision, channels_last, compile, threads, deterministic, keep_every, "
+        "observers, launcher"
     )
 
 
@@ -113,6 +117,8 @@ def test_an_unknown_name(said: Said) -> None:
 
 
 def test_a_component_whose_module_is_missing(said: Said) -> None:
+    lines = ODD.read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if "no_such_module:Lost" in text)
     assert errors(said('"toy"', '"lost"')) == (
         "error: trainer 'lost' of plugin 'odd_plugin' cannot be loaded: ModuleNotFoundError: "
         "No module named 'no_such_module'\n"
@@ -120,7 +126,8 @@ def test_a_component_whose_module_is_missing(said: Said) -> None:
         "  |\n"
         '4 | trainer = "lost"\n'
         "  |           ^^^^^^\n"
-        "  = its target is no_such_module:Lost; `lab list plugins` shows where the plugin comes from"
+        f"  = its target is no_such_module:Lost, registered in {ODD}:{line}\n"
+        "  = `lab list plugins` shows where the plugin comes from"
     )
 
 
@@ -141,10 +148,10 @@ def test_a_component_whose_module_is_missing(said: Said) -> None:
         ("steps", 'seeds = [0, "1"]\nsteps', "seeds.1", '"1"', "should be 1, without quotes"),
         ("steps", "title = 5\nsteps", "title", "5", "should be text in quotes"),
         ('["toy_accuracy"]', '"toy_accuracy"', "evaluate", '"toy_accuracy"', "should be a list"),
-        ('precision = "32"', "compile = 3", "run.compile", "3", "should be true or false"),
-        ('precision = "32"', 'threads = "x"', "run.threads", '"x"', "should be a whole number or 'auto'"),
-        ('"32"', '"16"', "run.precision", '"16"', "should be 'auto', '32' or 'bf16'"),
-        ('"cpu"', '"gpu"', "run.device", '"gpu"', "should be 'auto', 'cpu', 'cuda' or 'mps'"),
+        ('precision = "32"', "compile = 3", "compile", "3", "should be true or false"),
+        ('precision = "32"', 'threads = "x"', "threads", '"x"', "should be a whole number or 'auto'"),
+        ('"32"', '"16"', "precision", '"16"', "should be 'auto', '32', 'bf16' or 'fp16'"),
+        ('"cpu"', '"gpu"', "device", '"gpu"', "should be 'auto', 'cpu', 'cuda' or 'mps'"),
         ("[run]", "[select]\nmetric = 1\n[run]", "select.metric", "1", "should be text in quotes"),
     ],
 )
@@ -152,7 +159,8 @@ def test_values_of_the_wrong_type(
     said: Said, before: str, after: str, option: str, caret: str, note: str
 ) -> None:
     lines = errors(said(before, after)).splitlines()
-    assert lines[0] == f"error: option '{option}' of the recipe is wrong"
+    owner = "[run]" if option in Machine.model_fields else "the recipe"
+    assert lines[0] == f"error: option '{option}' of {owner} is wrong"
     shown, under = lines[3], lines[4]
     start = under.index("^")
     assert shown[start : start + under.count("^")] == caret
@@ -177,7 +185,7 @@ def test_values_of_the_wrong_type(
         (
             "{ name = 'toy', optimizer = 3 }",
             "'trainer.optimizer' must name an optimizer",
-            "known: adam, adamw, sgd",
+            "known: adadelta, adagrad, adam, adamax",
         ),
         ("5", "'trainer' must name a trainer", "known: lost"),
         ("{ width = 5 }", "'trainer' must name a trainer", "known: lost"),
@@ -268,8 +276,8 @@ def test_all_problems_at_once(said: Said) -> None:
         ("unknown schedule 'one_cicle'", "5"),
         ("option 'width' of trainer 'toy' is wrong", "5"),
         ("unknown transform 'jiter'", "3"),
+        ("option 'device' of [run] is wrong", "12"),
         ("option 'steps' of the recipe is wrong", "2"),
-        ("option 'run.device' of the recipe is wrong", "12"),
         ("unknown dataset 'toy_image'", "9"),
         ("unknown evaluator 'accuracy'", "6"),
         ("option 'every' is wrong", "6"),
@@ -330,7 +338,7 @@ def test_images_of_two_sizes(said: Said) -> None:
 
 
 def test_missing_labels(said: Said) -> None:
-    assert errors(said('"toy_images"', '"toy_images"\nlabelled = false')) == (
+    assert errors(said('"toy_images"', '"toy_images"\nlabeled = false')) == (
         "error: trainer 'toy' needs labels for 'train', and 'toy_images' has none\n"
         " --> r.toml:7\n"
         "  |\n"
@@ -421,6 +429,24 @@ def test_a_damaged_run(
         assert errors(capsys.readouterr().err).startswith(f"error: {only_run()}/{message}")
 
 
+@pytest.mark.parametrize("command", ["resume", "evaluate"])
+def test_a_run_of_an_older_version(
+    lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert lab("run", recipe, "--set", "steps=1") == 0
+    path = only_run() / "run.json"
+    facts = json.loads(path.read_text())
+    assert facts["format"] == 2
+    path.write_text(json.dumps({**facts, "format": 1, "versions": {"pluglab": "0.0.9"}}))
+    capsys.readouterr()
+    assert lab(command, only_run()) == 2
+    assert errors(capsys.readouterr().err).splitlines() == [
+        f"error: {only_run()} was made by pluglab 0.0.9, whose run folders pluglab {pluglab.__version__} "
+        "does not read",
+        f"  = read it with that version, or train it again: lab run {only_run()}/recipe.toml",
+    ]
+
+
 def test_a_changed_recipe_is_not_resumed(lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lab("run", recipe, "--set", "steps=1") == 0
     resolved = only_run() / "recipe.toml"
@@ -428,7 +454,8 @@ def test_a_changed_recipe_is_not_resumed(lab: Lab, recipe: Path, capsys: pytest.
     assert lab("resume", only_run()) == 2
     assert errors(capsys.readouterr().err) == (
         f"error: {resolved} was changed after the run started\n"
-        "  = undo the change, or start a new run with `lab run` on the changed file"
+        "  = undo the change; `lab resume RUN --set KEY=VALUE` and `lab extend` go on with another value\n"
+        "  = or start a new run with `lab run` on the changed file"
     )
 
 
@@ -445,10 +472,11 @@ def test_a_run_without_a_checkpoint_is_not_evaluated(
 
 def test_a_loss_that_is_not_finite(said: Said) -> None:
     found = errors(said('"toy"', '{ name = "toy", bad_step = 2 }', code=1))
+    resume = f"lab resume {only_run()}"
     assert found == (
         "error: seed 0: 'loss/class' became NaN or infinite at or before step 4\n"
-        "  = a lower learning rate is the usual remedy; or `--set run.precision=32`\n"
-        f"  = `lab resume {only_run()}` tries again from the last checkpoint"
+        f"  = go on from the start at a lower rate: {resume} --set trainer.optimizer.lr=0.0001\n"
+        f"  = `{resume}` tries again from the last checkpoint"
     )
 
 

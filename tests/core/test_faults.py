@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pluglab.engine.engine import Engine
+from pluglab.protocols import Trainer
 from pluglab.storage.run_folder import RunFolder
 from tests.core.support import RECIPE, Lab, only_run
 
@@ -23,14 +24,15 @@ def test_a_fault_in_one_run_does_not_end_the_others(
     build = Engine._build
     trainers: dict[str, weakref.ref[Any]] = {}
 
-    def fail(engine: Engine) -> None:
+    def fail(engine: Engine) -> Trainer:
         if engine.recipe.variant == "c":
             gc.collect()
             assert trainers["b"]() is None  # the failed run's networks are not in the way of the next
-        build(engine)
-        trainers[engine.recipe.variant] = weakref.ref(engine.trainer)
+        trainer = build(engine)
+        trainers[engine.recipe.variant] = weakref.ref(trainer)
         if engine.recipe.variant == "b":
             raise IndexError("a fault")
+        return trainer
 
     with monkeypatch.context() as patch:
         patch.setattr(Engine, "_build", fail)
@@ -55,10 +57,10 @@ def test_wrong_input_that_shows_in_one_run_does_not_end_the_others(
     recipe.write_text(EXPERIMENT)
     build = Engine._build
 
-    def refuse(engine: Engine) -> None:
+    def refuse(engine: Engine) -> Trainer:
         if engine.recipe.variant == "b":
             raise engine.recipe.error(("trainer", "width"), "too narrow")
-        build(engine)
+        return build(engine)
 
     monkeypatch.setattr(Engine, "_build", refuse)
     assert lab("run", recipe) == 1

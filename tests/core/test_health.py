@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pluglab.engine.findings import Health
+from pluglab.engine.meters import Health
 from tests.core.support import Lab, only_run
 from tests.core.test_preparation import GENERATORS
 
@@ -29,7 +29,7 @@ def complaining(tmp_path: Path) -> Path:
 
 def entries(folder: Path) -> list[tuple[int, str]]:
     events = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-    return [(event["step"], event["message"]) for event in events if event["type"] == "lab_health"]
+    return [(event["step"], event["message"]) for event in events if event["type"] == "health"]
 
 
 def test_a_finding_is_told_when_it_appears_and_when_it_is_back(
@@ -61,10 +61,10 @@ def test_a_resumed_run_does_not_repeat_what_lasts(
 
 def test_several_findings_are_told_apart_by_their_words() -> None:
     health = Health()
-    assert health.news(["a: 0.5", "b: 1e-05"]) == ["a: 0.5", "b: 1e-05"]
-    assert health.news(["b: 0.25", "c: 7", "a: 3"]) == ["c: 7"]
-    assert health.news([]) == []
-    assert Health(["a: "]).news(["a: 12", "b: 2"]) == ["b: 2"]
+    assert health.new_findings(["a: 0.5", "b: 1e-05"]) == ["a: 0.5", "b: 1e-05"]
+    assert health.new_findings(["b: 0.25", "c: 7", "a: 3"]) == ["c: 7"]
+    assert health.new_findings([]) == []
+    assert Health(["a: "]).new_findings(["a: 12", "b: 2"]) == ["b: 2"]
 
 
 def test_a_loss_that_is_not_finite_is_an_entry_with_its_remedy(lab: Lab, recipe: Path) -> None:

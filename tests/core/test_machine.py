@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from pluglab.engine.hardware import Choice, LabFabric
+from pluglab.engine.hardware import Hardware, LabFabric
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 def test_gradients_of_outputs_may_be_taken_and_descended(precision: str) -> None:
     """The gradient of |grad of w.x|^2 / 2 by w is w itself, through Fabric's wrapper."""
-    fabric = LabFabric(Choice("cpu", 1, precision, False, False, 1, ""))
+    fabric = LabFabric(Hardware("cpu", 1, precision, False, False, 1, ""))
     inner = nn.Linear(4, 1, bias=False)
     with torch.no_grad():
         inner.weight.copy_(torch.tensor([[1.0, 2.0, -1.0, 0.5]]))  # exact in bf16

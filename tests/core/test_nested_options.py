@@ -10,13 +10,15 @@ import pytest
 from jsonschema import Draft7Validator
 from pydantic import Field
 
-from pluglab.cli.looking import show
-from pluglab.components import Component, Options, Reference, make, named, table
+from pluglab.components import Component, Options, Reference, named, table
 from pluglab.errors import UserError
-from pluglab.plugins.loading import Plugins
+from pluglab.plugins import builtin
 from pluglab.plugins.registry import Registrar, Registry
 from pluglab.recipe.json_schema import recipe_schema
-from pluglab.recipe.recipe import Recipe, RecipeOptions, load_recipe
+from pluglab.recipe.keys import RecipeOptions
+from pluglab.recipe.recipe import Recipe, load_recipe
+from pluglab.recipe.resolve import make
+from tests.core.support import Lab
 
 
 class Walk:
@@ -51,6 +53,7 @@ class Images:
 @pytest.fixture(scope="module")
 def registry() -> Registry:
     registrar = Registrar("toys")
+    builtin.lab_register(registrar)
     for kind, name, target in (
         ("trainer", "method", Method),
         ("sampler", "walk", Walk),
@@ -95,8 +98,14 @@ def test_what_is_not_written_has_its_default(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[trainer.drawing]\nstep = 3", "unknown option 'step' for trainer 'method'\n --> r.toml:6"),
-        ("[trainer.drawing]\nsteps = 0", "option 'steps' of trainer 'method' is wrong\n --> r.toml:6"),
+        (
+            "[trainer.drawing]\nstep = 3",
+            "unknown option 'step' for 'drawing' of trainer 'method'\n --> r.toml:6",
+        ),
+        (
+            "[trainer.drawing]\nsteps = 0",
+            "option 'steps' of 'drawing' of trainer 'method' is wrong\n --> r.toml:6",
+        ),
         ("[trainer.drawing]\nsampler = 'wolk'", "unknown sampler 'wolk'\n --> r.toml:6"),
         ("[trainer.drawing.sampler]\nnoise = -1", "option 'noise' of sampler 'walk' is wrong\n --> r.toml:6"),
         ("drawing = 3", "option 'drawing' of trainer 'method' is wrong\n --> r.toml:5"),
@@ -123,10 +132,41 @@ def test_the_schema_knows_the_table(registry: Registry) -> None:
         assert list(validator.iter_errors({**recipe, "trainer": {"name": "method", "drawing": bad}})), bad
 
 
-def test_show_lists_the_options_of_the_table(registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
-    plugins = Plugins()
-    plugins.registry = registry
-    show("trainer", "method", (), (), plugins, as_json=True)
+PLUGIN = """
+from typing import Annotated
+from pluglab import Component, Options, Reference, TrainerBase, named, table
+
+class Walk:
+    pass
+
+class Drawing(Options):
+    sampler: Annotated[Component, Reference("sampler")] = named("walk")
+    '''How to go.'''
+    steps: int = 10
+    '''How many steps.'''
+
+class Method(TrainerBase):
+    class Config(Options):
+        drawing: Drawing = table()
+        '''How images are drawn.'''
+
+    def __init__(self, config, data):
+        self.config = config
+
+    def step(self, batch, progress):
+        return {}
+
+def lab_register(registry):
+    registry.kind("sampler")
+    registry.add("sampler", "walk", Walk)
+    registry.add("trainer", "method", Method)
+"""
+
+
+def test_show_lists_the_options_of_the_table(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("drawing.py").write_text(PLUGIN)
+    assert lab("show", "trainer", "method", "--json", "--plugin", "drawing.py", toys=False) == 0
     options = {row["option"]: row for row in json.loads(capsys.readouterr().out)["options"]}
     assert list(options) == ["drawing", "drawing.sampler", "drawing.steps"]
+    assert options["drawing.sampler"]["type"] == "sampler (walk)"
     assert options["drawing.steps"]["meaning"] == "How many steps."

@@ -9,17 +9,26 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from pluglab.observers import console, tensorboard
-from pluglab.protocols import Evaluation, Table
-from pluglab.storage import history as metrics_jsonl
-from pluglab.storage.run_info import RunInfo
+from pluglab.engine.evaluation import Outcome
+from pluglab.engine.notices import Notices
+from pluglab.engine.selection import Tainted
+from pluglab.observers import console
+from pluglab.observers.tensorboard import TensorBoardObserver
+from pluglab.plugins.loading import load_plugins
+from pluglab.protocols import Evaluation, RunInfo, Table
+from pluglab.recipe.recipe import EvaluatorUse
+from pluglab.recipe.resolve import make
+from pluglab.storage.history import History
+from pluglab.storage.run_folder import RunFolder
+from tests.core import toy_plugin
+from tests.registries import registry_of
 
-HISTORY = metrics_jsonl.FILE
 EVALUATION = Evaluation(
     scalars={"target_test": 0.75, "source_test": 0.9, "loss": float("nan")},
     figures={"still": np.full((4, 5, 3), 255, np.uint8), "film": np.zeros((2, 4, 5, 3), np.uint8)},
@@ -41,40 +50,83 @@ def run(tmp_path: Path) -> RunInfo:
 # metrics.jsonl ---------------------------------------------------------------------------------------
 
 
+def notices(run: RunInfo) -> Notices:
+    """What the engine tells, with nobody but the history to hear it."""
+    return Notices(run, load_plugins(only=""))
+
+
+def outcome(name: str, step: int, evaluation: Evaluation = EVALUATION, **more: Any) -> Outcome:
+    component = make(registry_of(toy_plugin), "evaluator", name)
+    return Outcome(EvaluatorUse(name, component, None), step, evaluation, **more)
+
+
 def train(run: RunInfo, start: int, stop: int) -> None:
     """The events of a run that logs every 10 steps and evaluates every 20."""
-    metrics_jsonl.lab_run_started(run, start)
+    tell = notices(run)
+    tell.run_started(start)
     for step in range(start + 10, stop + 1, 10):
-        metrics_jsonl.lab_step_logged(run, step, {"loss": 1 / step})
+        tell.step_logged(step, {"loss": 1 / step})
         if step % 20 == 0:
-            metrics_jsonl.lab_evaluated(run, step, "accuracy", EVALUATION)
-            metrics_jsonl.lab_checkpoint_saved(run, step, run.folder / "checkpoints" / f"{step}.pt")
+            tell.evaluated(outcome("toy_accuracy", step))
+            tell.checkpoint_saved(step, run.folder / "checkpoints" / f"{step}.pt")
 
 
-def events(run: RunInfo, kind: str) -> list[dict]:
-    return [event for event in metrics_jsonl.read_history(run.folder / HISTORY) if event["type"] == kind]
+def history(run: RunInfo) -> History:
+    return RunFolder(run.folder).history
+
+
+def events(run: RunInfo, kind: str) -> list[dict[str, Any]]:
+    return [event for event in history(run).events() if event["type"] == kind]
 
 
 def test_every_event_is_one_line_with_its_values(run: RunInfo) -> None:
     train(run, 0, 20)
-    metrics_jsonl.lab_health(run, 20, "the loss is not finite")
-    metrics_jsonl.lab_run_finished(run, "finished")
-    history = metrics_jsonl.read_history(run.folder / HISTORY)
-    kinds = ["run_started", "step", "step", "evaluation", "checkpoint", "lab_health", "run_finished"]
-    assert [event["type"] for event in history] == kinds
-    assert history[2]["step"] == 20 and history[2]["scalars"] == {"loss": 0.05}
-    assert history[3]["name"] == "accuracy" and history[3]["scalars"]["target_test"] == 0.75
-    assert history[4]["file"] == "20.pt" and history[5]["message"] == "the loss is not finite"
-    assert all(before["time"] <= after["time"] for before, after in itertools.pairwise(history))
+    tell = notices(run)
+    tell.health(20, "the loss is not finite")
+    tell.run_finished("finished", {})
+    found = history(run).events()
+    kinds = ["run_started", "step", "step", "evaluation", "checkpoint", "health", "run_finished"]
+    assert [event["type"] for event in found] == kinds
+    assert found[2]["step"] == 20 and found[2]["scalars"] == {"loss": 0.05}
+    assert found[3]["name"] == "toy_accuracy" and found[3]["scalars"]["target_test"] == 0.75
+    assert found[4]["file"] == "20.pt" and found[5]["message"] == "the loss is not finite"
+    assert all(before["time"] <= after["time"] for before, after in itertools.pairwise(found))
+
+
+def test_an_evaluation_is_kept_with_its_tables_its_figures_and_its_protocol(run: RunInfo) -> None:
+    found = Evaluation({"a": 1.0}, tables=EVALUATION.tables, protocol={"count": 10})
+    files = {"still": {"file": "figures/still.png", "caption": "what there is to see"}}
+    notices(run).evaluated(
+        outcome(
+            "toy_accuracy", 7, found, tainted=Tainted(frozenset({"a"}), frozenset({"train"})), figures=files
+        )
+    )
+    (event,) = events(run, "evaluation")
+    assert event["tables"]["classes"] == {
+        "columns": ["class", "accuracy"],
+        "rows": [["a|b", 0.123456], ["c", 1]],
+    }
+    assert event["figures"] == files
+    assert event["protocol"] == {"count": 10}
+    assert (event["tainted"], event["hidden_labels"]) == (["a"], ["train"])
+    assert "afterwards" not in event
+
+
+def test_what_is_evaluated_afterwards_is_no_part_of_the_training(run: RunInfo) -> None:
+    train(run, 0, 20)
+    before = history(run).training()
+    notices(run).evaluated(outcome("toy_confidence", 20), afterwards=True)
+    assert events(run, "evaluation")[-1]["afterwards"] is True
+    assert history(run).training() == before
 
 
 def test_values_that_are_not_finite_stay_valid_json(run: RunInfo) -> None:
-    metrics_jsonl.lab_step_logged(run, 1, {"a": float("nan"), "b": float("inf"), "c": 1.5})
+    notices(run).step_logged(1, {"a": float("nan"), "b": float("inf"), "c": 1.5})
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
 
-    event = json.loads((run.folder / HISTORY).read_text(), parse_constant=refuse)
+    event = json.loads(history(run).path.read_text(), parse_constant=refuse)
     assert event["scalars"] == {"a": None, "b": None, "c": 1.5}
 
 
@@ -93,11 +145,10 @@ def test_a_resumed_run_has_the_history_of_an_uninterrupted_one(tmp_path: Path) -
 
 def test_a_half_written_last_line_is_left_out_and_then_dropped(run: RunInfo) -> None:
     train(run, 0, 40)
-    path = run.folder / HISTORY
-    whole = metrics_jsonl.read_history(path)
-    with path.open("ab") as file:
+    whole = history(run).events()
+    with history(run).path.open("ab") as file:
         file.write(b'{"type": "step", "step": 50, "sca' + "é".encode()[:1])
-    assert metrics_jsonl.read_history(path) == whole
+    assert history(run).events() == whole
     train(run, 40, 60)
     assert [event["step"] for event in events(run, "step")] == [10, 20, 30, 40, 50, 60]
 
@@ -105,12 +156,13 @@ def test_a_half_written_last_line_is_left_out_and_then_dropped(run: RunInfo) -> 
 def test_what_is_evaluated_again_after_the_last_checkpoint_stands_once(run: RunInfo) -> None:
     train(run, 0, 40)
     for _ in range(2):
-        metrics_jsonl.lab_evaluated(run, 40, "tsne", EVALUATION)
-        metrics_jsonl.lab_run_finished(run, "interrupted")
-        metrics_jsonl.lab_run_started(run, 40)
-    metrics_jsonl.lab_evaluated(run, 40, "tsne", EVALUATION)
+        tell = notices(run)
+        tell.evaluated(outcome("toy_confidence", 40))
+        tell.run_finished("interrupted", {})
+        notices(run).run_started(40)
+    notices(run).evaluated(outcome("toy_confidence", 40))
     names = [(event["step"], event["name"]) for event in events(run, "evaluation")]
-    assert names == [(20, "accuracy"), (40, "accuracy"), (40, "tsne")]
+    assert names == [(20, "toy_accuracy"), (40, "toy_accuracy"), (40, "toy_confidence")]
     assert len(events(run, "run_finished")) == 2
 
 
@@ -121,31 +173,33 @@ def test_a_run_that_starts_over_has_no_old_history(run: RunInfo) -> None:
 
 
 def test_a_missing_history_is_empty(tmp_path: Path) -> None:
-    assert metrics_jsonl.read_history(tmp_path / "nothing.jsonl") == []
+    assert History(tmp_path / "nothing.jsonl").events() == []
 
 
 # TensorBoard -------------------------------------------------------------------------------------------
 
 
-def read_events(folder: Path) -> object:
+def read_events(folder: Path) -> Any:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     accumulator = EventAccumulator(str(folder / "tensorboard"))
     return accumulator.Reload()
 
 
-def board(run: RunInfo, start: int, stop: int, value: float) -> None:
-    tensorboard.lab_run_started(run, start)
+def board(run: RunInfo, start: int, stop: int, value: float) -> TensorBoardObserver:
+    observer = TensorBoardObserver()
+    observer.run_started(run, start)
     for step in range(start + 10, stop + 1, 10):
-        tensorboard.lab_step_logged(run, step, {"loss": value})
-    tensorboard.lab_checkpoint_saved(run)
+        observer.step_logged(run, step, {"loss": value})
+    observer.checkpoint_saved(run, stop, run.folder / "any.pt")
+    return observer
 
 
 def test_tensorboard_shows_scalars_pictures_and_tables(run: RunInfo) -> None:
-    board(run, 0, 20, 0.5)
-    tensorboard.lab_evaluated(run, 20, "accuracy", EVALUATION)
-    tensorboard.lab_health(run, 20, "loss is flat")
-    tensorboard.lab_run_finished(run)
+    observer = board(run, 0, 20, 0.5)
+    observer.evaluated(run, 20, "accuracy", EVALUATION)
+    observer.health(run, 20, "loss is flat")
+    observer.run_finished(run, "finished", {})
     found = read_events(run.folder)
     assert [(event.step, event.value) for event in found.Scalars("train/loss")] == [(10, 0.5), (20, 0.5)]
     assert found.Scalars("accuracy/target_test")[0].value == 0.75
@@ -158,17 +212,15 @@ def test_tensorboard_shows_scalars_pictures_and_tables(run: RunInfo) -> None:
 
 @pytest.mark.parametrize(("start", "expected"), [(30, [1, 1, 1, 2, 2]), (0, [2, 2, 2, 2, 2])])
 def test_a_resume_hides_what_is_done_again(run: RunInfo, start: int, expected: list[float]) -> None:
-    board(run, 0, 40, 1.0)
-    tensorboard.lab_run_finished(run)
-    board(run, start, 50, 2.0)
-    tensorboard.lab_run_finished(run)
+    board(run, 0, 40, 1.0).run_finished(run, "interrupted", {})
+    board(run, start, 50, 2.0).run_finished(run, "finished", {})
     found = read_events(run.folder).Scalars("train/loss")
     assert [event.step for event in found] == [10, 20, 30, 40, 50]
     assert [event.value for event in found] == expected
 
 
-def test_a_run_that_is_only_evaluated_writes_no_events(run: RunInfo) -> None:
-    tensorboard.lab_evaluated(run, 20, "accuracy", EVALUATION)
+def test_an_observer_that_never_saw_a_start_leaves_nothing_behind(run: RunInfo) -> None:
+    TensorBoardObserver().run_finished(run, "failed", {})
     assert not (run.folder / "tensorboard").exists()
 
 
@@ -188,13 +240,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def test_plain_lines_come_every_ten_seconds_on_stderr(
-    run: RunInfo, clock: Callable[[float], None], capsys: pytest.CaptureFixture
+    run: RunInfo, clock: Callable[[float], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    console.lab_run_started(run, 0)
+    observer = console.ConsoleObserver()
+    observer.run_started(run, 0)
     for step in range(10, 101, 10):
         clock(4)
-        console.lab_step_logged(run, step, {"loss": 0.25, "speed/images_per_s": 2000.4})
-    console.lab_run_finished(run, "finished")
+        observer.step_logged(run, step, {"loss": 0.25, "speed/images_per_s": 2000.4})
+    observer.run_finished(run, "finished", {})
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
@@ -207,28 +260,37 @@ def test_plain_lines_come_every_ten_seconds_on_stderr(
 
 
 def test_a_resumed_run_counts_only_its_own_steps(
-    tmp_path: Path, clock: Callable[[float], None], capsys: pytest.CaptureFixture
+    tmp_path: Path, clock: Callable[[float], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = a_run(tmp_path, index=1, count=3)
-    console.lab_run_started(run, 80)
+    run, observer = a_run(tmp_path, index=1, count=3), console.ConsoleObserver()
+    observer.run_started(run, 80)
     clock(20)
-    console.lab_step_logged(run, 90, {"loss": 1.0})
-    console.lab_run_finished(run, "finished")
+    observer.step_logged(run, 90, {"loss": 1.0})
+    observer.run_finished(run, "finished", {})
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "dann, seed 3 (2 of 3): 80 of 100"
     assert lines[1].startswith("dann, seed 3 (2 of 3): 90 of 100, 90 %, 20 s left, loss 1")
 
 
-def test_warnings_show_even_where_a_run_is_only_evaluated(
-    run: RunInfo, capsys: pytest.CaptureFixture
-) -> None:
-    console.lab_health(run, 5, "loss [bold]is[/bold] nan")
-    console.lab_evaluated(run, 5, "accuracy", EVALUATION)
+def test_warnings_and_scores_are_told_as_they_are(run: RunInfo, capsys: pytest.CaptureFixture[str]) -> None:
+    observer = console.ConsoleObserver()
+    observer.run_started(run, 0)
+    observer.health(run, 5, "loss [bold]is[/bold] nan")
+    observer.evaluated(run, 5, "accuracy", EVALUATION)
     out, err = capsys.readouterr()
-    assert out == "" and err.splitlines() == [
+    assert out == "" and err.splitlines()[1:] == [
         "warning: step 5: loss [bold]is[/bold] nan",
         "step 5  accuracy  target_test 0.75",
     ]
+
+
+def test_an_evaluation_is_a_line_whatever_it_holds() -> None:
+    still = np.zeros((2, 2, 3), np.uint8)
+    scores = {f"s{i}": float(i) for i in range(9)}
+    assert console.evaluation_line(3, "x", Evaluation(scores)) == "step 3  x  s0 0  s1 1  s2 2  s3 3"
+    two = {"a": still, "b": still}
+    assert console.evaluation_line(3, "x", Evaluation(figures=two)) == "step 3  x  2 pictures"
+    assert console.evaluation_line(3, "x", Evaluation()) == "step 3  x"
 
 
 def on_a_terminal(width: int = 80) -> tuple[Console, io.StringIO]:
@@ -270,7 +332,7 @@ def test_no_line_of_the_live_bar_is_longer_than_the_terminal() -> None:
 
 
 def test_the_preparation_bar_says_how_it_ended(
-    clock: Callable[[float], None], capsys: pytest.CaptureFixture
+    clock: Callable[[float], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with console.progress_bar("decode USPS", 30) as bar:
         for _ in range(3):

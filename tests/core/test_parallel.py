@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pluglab.storage.run_folder import EXPERIMENT, RunFolder
+from pluglab.storage.run_folder import RunFolder
 from tests.core.support import RECIPE, TOYS, Lab, lab_process, last_state, only_run, same
 
 VARIANTS = "\n[variants.a]\n[variants.b.trainer]\nwidth = 4\n"
@@ -54,7 +56,10 @@ def test_a_run_that_fails_is_named_and_the_other_finishes(recipe: Path) -> None:
 
 def test_a_process_that_is_killed_is_told(experiment: Path) -> None:
     ended = lab_process("run", experiment, "--jobs", "2", TOY_END="KILL:15")
-    assert ended.returncode == 1 and "exit code -9" in ended.stderr
+    assert ended.returncode == 1
+    assert re.search("error: [ab], seed 0: its process ended before the run did\n", ended.stderr)
+    states = [RunFolder(only_run() / name).read()["status"] for name in ("a-seed0", "b-seed0")]
+    assert states == ["died", "died"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -71,7 +76,8 @@ def test_an_interrupt_saves_every_run_and_resume_goes_on(
     folder = only_run()
     runs = [RunFolder(folder / name) for name in ("a-seed0", "b-seed0")]
     assert "interrupted" in [run.read()["status"] for run in runs]
-    assert json.loads((folder / EXPERIMENT).read_text())["jobs"] == 2
+    for recipe in (folder / "recipe.toml", runs[0].recipe):
+        assert tomllib.loads(recipe.read_text())["run"]["launcher"] == {"name": "processes", "jobs": 2}
     assert lab("resume", folder) == 0
     whole = only_run(tmp_path / "whole")
     assert scalars(folder) == scalars(whole)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pluglab.figures import read_picture
+from pluglab.data.image_files import read_picture
 from pluglab.images import ImageSpec
 from tests.core.support import Lab, only_run
 from tests.core.test_preparation import GENERATORS
@@ -36,12 +36,12 @@ Predict = Callable[..., int]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Flat grey images, of a name that says how light they are, in many formats and modes."""
+    """Flat gray images, of a name that says how light they are, in many formats and modes."""
     folder = tmp_path / "images"
     (folder / "deep").mkdir(parents=True)
 
-    def flat(mode: str, colour: object, size: tuple[int, int] = (8, 8)) -> Image.Image:
-        return Image.new(mode, size, colour)  # type: ignore[arg-type]
+    def flat(mode: str, color: object, size: tuple[int, int] = (8, 8)) -> Image.Image:
+        return Image.new(mode, size, color)  # type: ignore[arg-type]
 
     flat("L", 51).save(folder / "051.png")
     flat("RGB", (204, 204, 204), (20, 11)).save(folder / "204.png")
@@ -131,10 +131,10 @@ def test_a_model_that_does_not_classify(
     words = ["--set", "trainer.name=toy_other", "--run-dir", "other", "--plugin", GENERATORS]
     assert lab("run", "r.toml", *words) == 0
     assert lab("predict", only_run(Path("other")), folder, "--plugin", GENERATORS) == 2
-    assert "trainer 'toy_other' cannot classify images" in capsys.readouterr().err
+    assert "needs a trainer that can classify images; 'toy_other' cannot" in capsys.readouterr().err
 
 
-def test_the_centre_of_a_wide_picture_is_taken(tmp_path: Path) -> None:
+def test_the_center_of_a_wide_picture_is_taken(tmp_path: Path) -> None:
     pixels = np.zeros((10, 30), np.uint8)
     pixels[:, 10:20] = 200
     Image.fromarray(pixels).save(tmp_path / "wide.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,9 +12,10 @@ from pydantic import Field
 
 from pluglab.components import Component, Options, Reference, named
 from pluglab.errors import UserError
+from pluglab.plugins import builtin
 from pluglab.plugins.registry import Registrar, Registry
+from pluglab.protocols import Role
 from pluglab.recipe.recipe import Recipe, RecipeFile, load_recipe, together
-from pluglab.training import builtin as optim
 
 
 class Encoder:
@@ -41,6 +43,8 @@ class Method:
         heads: list[Annotated[Component, Reference("encoder")]] = []
         """Several encoders."""
 
+    roles = (Role("source"), Role("target", labels="hidden"))
+
 
 class Baseline:
     class Config(Options):
@@ -49,12 +53,14 @@ class Baseline:
         bias: bool = True
         """Use a bias."""
 
+    roles = (Role("source"),)
+
 
 class Images:
     class Config(Options):
         size: int = 32
         """Height and width."""
-        mode: Literal["grey", "colour"] = "grey"
+        mode: Literal["gray", "color"] = "gray"
         """Channels."""
 
 
@@ -72,8 +78,10 @@ class Score:
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
+    """Components that are nothing but options: no kind has a protocol here that they could break."""
     registrar = Registrar("toys")
-    optim.lab_register(registrar)
+    builtin.lab_register(registrar)
+    registrar.kind("encoder", summary="looks at images")
     registrar.add("trainer", "method", Method)
     registrar.add("trainer", "baseline", Baseline)
     registrar.add("encoder", "conv", Encoder)
@@ -81,7 +89,9 @@ def registry() -> Registry:
     registrar.add("dataset", "images", Images)
     registrar.add("transform", "shift", Shift)
     registrar.add("evaluator", "score", Score)
-    return Registry(registrar.entries)
+    found = Registry()
+    found.extend(registrar.entries, [replace(kind, protocol=None) for kind in registrar.kinds])
+    return found
 
 
 BASE = """\
@@ -195,8 +205,8 @@ def test_the_recipe_of_all_runs_repeats_them(registry: Registry, variants: str) 
     recipes = load("seeds = [1, 2]\n" + BASE + variants, "batch_size=9").resolve_all(registry)
     write("again.toml", tomli_w.dumps(together(recipes)))
     again = load_recipe(Path("again.toml")).resolve_all(registry)
-    assert [(r.variant, r.seed, r.title, r.identity()) for r in again] == [
-        (r.variant, r.seed, r.title, r.identity()) for r in recipes
+    assert [(r.variant, r.seed, r.title, r.training_digest()) for r in again] == [
+        (r.variant, r.seed, r.title, r.training_digest()) for r in recipes
     ]
     assert {r.options.batch_size for r in again} == {9}
 
@@ -356,7 +366,7 @@ def test_bad_variants(registry: Registry, text: str, message: str, line: int) ->
         ("trainer.encoder.width=5", "trainer.encoder.width", 5),
         ("trainer.optimizer.lr=3e-4", "trainer.optimizer.lr", 3e-4),
         ("trainer.heads=['conv']", "trainer.heads.0.name", "conv"),
-        ("data.source.mode=colour", "data.source.mode", "colour"),
+        ("data.source.mode=color", "data.source.mode", "color"),
         ("data.source.transforms=[]", "data.source.transforms", []),
         ("transforms.0.pixels=9", "data.source.transforms.0.pixels", 9),
         ("evaluate.0.every=5", "evaluate.0.every", 5),
@@ -391,7 +401,7 @@ def test_a_later_set_wins_over_an_earlier_one_and_over_a_variant(registry: Regis
         ("stesp=1", "error: unknown option 'stesp' for the recipe"),
         ("trainer.wieght=1", "error: unknown option 'wieght' for trainer 'method'"),
         ("trainer.optimizer.lrr=1", "error: unknown option 'lrr' for optimizer 'adam'"),
-        ("run.presicion=32", "error: unknown option 'run.presicion' for the recipe"),
+        ("run.presicion=32", "error: unknown option 'presicion' for [run]"),
         ("evaluate.1=score", "error: 'evaluate' has no item 1: it has 1, counted from 0"),
         ("evaluate.0.limitt=1", "error: unknown option 'limitt' for evaluator 'score'"),
         ("data=3", "error: option 'data' of the recipe is wrong"),
@@ -451,7 +461,7 @@ def test_an_item_of_a_list_that_a_later_layer_changes_keeps_its_other_origins(re
     assert origins["data.source.transforms.0.pixels"] == "r.toml:5"
 
 
-# Resolved recipes and identity ------------------------------------------------------------------------
+# Resolved recipes, and what training depends on -------------------------------------------------------
 
 FULL = (
     VARIANTS
@@ -476,13 +486,13 @@ def test_a_resolved_recipe_resolves_to_itself(registry: Registry, variant: str) 
     path = write("resolved.toml", tomli_w.dumps(recipe.to_dict()))
     (again,) = load_recipe(path).resolve_all(registry)
     assert again.to_dict() == recipe.to_dict()
-    assert again.identity() == recipe.identity()
+    assert again.training_digest() == recipe.training_digest()
     assert (again.title, again.variant, again.seed) == (recipe.title, variant, 5)
     assert all(origin.startswith("resolved.toml:") for _, _, origin in again.values())
 
 
-def identity(registry: Registry, *sets: str) -> str:
-    return resolved(registry, FULL, *sets, variant="ours").identity()
+def digest(registry: Registry, *sets: str) -> str:
+    return resolved(registry, FULL, *sets, variant="ours").training_digest()
 
 
 @pytest.mark.parametrize(
@@ -500,10 +510,23 @@ def identity(registry: Registry, *sets: str) -> str:
         "trainer.optimizer=toys/adam",
         "trainer.weight=0.1",
         "batch_size=64",
+        "gradient_accumulation_steps=1",
+        "evaluate.0.limit=3",
+        "evaluate.0.every=3",
+        "evaluate.0.as=mine",
+        "evaluate=[]",
+        "select.mode=max",
+        "select.patience=3",
+        "run.keep_every=7",
+        "run.observers=[]",
+        "run.launcher={name='processes', jobs=2}",
+        "data.other=images",
+        "data.source.size=16",
     ],
 )
-def test_the_machine_names_and_logging_do_not_change_the_identity(registry: Registry, override: str) -> None:
-    assert identity(registry, override) == identity(registry)
+def test_the_machine_names_and_evaluation_change_no_training(registry: Registry, override: str) -> None:
+    """Nor does the way to the data: they count by their content, in the identity of a run."""
+    assert digest(registry, override) == digest(registry)
 
 
 @pytest.mark.parametrize(
@@ -515,26 +538,94 @@ def test_the_machine_names_and_logging_do_not_change_the_identity(registry: Regi
         "trainer.weight=0.2",
         "trainer.optimizer=sgd",
         "trainer.encoder.width=9",
-        "data.source.size=16",
+        "epochs=2",
+        "init='weights.pt'",
+        "gradient_accumulation_steps=2",
+        "max_grad_norm=1.0",
+        "transforms=[]",
+        "transforms.0.pixels=3",
         "data.source.transforms=[]",
         "data.target=images",
-        "evaluate.0.limit=3",
-        "evaluate.0.every=3",
-        "select.mode=max",
     ],
 )
-def test_the_experiment_changes_the_identity(registry: Registry, override: str) -> None:
-    assert identity(registry, override) != identity(registry)
+def test_what_is_trained_changes_the_digest(registry: Registry, override: str) -> None:
+    assert digest(registry, override) != digest(registry)
 
 
-def test_the_identity_is_the_same_tomorrow(registry: Registry) -> None:
-    """A changed hash makes every run on disk impossible to resume: change it knowingly, if at all."""
-    assert resolved(registry, BASE).identity() == "bccbcefbbb47d68b"
+def test_the_digest_is_the_same_tomorrow(registry: Registry) -> None:
+    """A changed hash makes every run on disk impossible to resume: change it knowingly, if at all.
+
+    With SGD, whose options are ours; those of Adam are what this version of torch has."""
+    assert resolved(registry, BASE, "trainer.optimizer=sgd").training_digest() == "251910373803a458"
 
 
 def test_evaluators_used_twice_are_numbered(registry: Registry) -> None:
     recipe = resolved(registry, BASE.replace('["score"]', '["score", { name = "score", limit = 3 }]'))
     assert [use.label for use in recipe.evaluators] == ["score", "score_2"]
+
+
+@pytest.mark.parametrize("label", ["mine", "fid-10k", "fid_0.5"])
+def test_an_evaluator_may_have_a_label_of_its_own(registry: Registry, label: str) -> None:
+    text = BASE.replace('["score"]', f'["score", {{ name = "score", as = "{label}" }}, "score"]')
+    recipe = resolved(registry, text)
+    assert [use.label for use in recipe.evaluators] == ["score", label, "score_2"]
+    assert "as" not in recipe.evaluators[1].component.dump()
+
+
+@pytest.mark.parametrize("label", ['"score"', '"a b"', '"../up"', '""', "3"])
+def test_labels_that_no_file_can_be_named_by_or_that_are_taken(registry: Registry, label: str) -> None:
+    found = problems(registry, BASE.replace('["score"]', f'["score", {{ name = "score", as = {label} }}]'))
+    message = "'as' must be letters, digits, '_', '-' or '.', and no other evaluator's"
+    assert found.startswith(f"error: {message}\n --> r.toml:3\n")
+
+
+# The machine's own file ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
+
+
+def test_defaults_of_a_machine_lie_below_the_recipe(registry: Registry, home: Path) -> None:
+    write(f"{home}/lab.toml", "[run]\nthreads = 3\nprecision = 'bf16'\ndevice = 'cpu'\n")
+    write("lab.toml", "[run]\nthreads = 2\nprecision = 'fp16'\n")
+    found = {k: (v, o) for k, v, o in resolved(registry, BASE + "[run]\nprecision = 32\n").values()}
+    assert found["run.device"] == ("cpu", f"{home}/lab.toml:4")
+    assert found["run.threads"] == (2, "lab.toml:2")
+    assert found["run.precision"] == ("32", "r.toml:13")
+    assert found["run.compile"] == (False, "default")
+
+
+def test_a_machine_file_counts_beside_the_recipe_and_not_beside_what_it_extends(
+    registry: Registry, home: Path
+) -> None:
+    write("base/lab.toml", "[run]\nthreads = 3\n")
+    write("base/base.toml", BASE)
+    assert resolved(registry, 'extends = "base/base.toml"\n').options.run.threads == "auto"
+    (recipe,) = load_recipe(Path("base/base.toml")).resolve_all(registry)
+    assert recipe.options.run.threads == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "line"),
+    [
+        ("[run]\n[trainer]\n", "'trainer' has no place in lab.toml", 2),
+        ("threads = 3\n", "'threads' has no place in lab.toml", 1),
+        ("[run]\nthread = 3\n", "unknown option 'thread' for [run]", 2),
+        ("[run]\nthreads = 0\n", "option 'threads' of [run] is wrong", 2),
+        ("run = 3\n", "option 'run' of the recipe is wrong", 1),
+        ("[run\n", "not valid TOML: expected ']' at the end of a table declaration", 1),
+    ],
+)
+def test_what_is_wrong_in_a_machine_file_is_told_there(
+    registry: Registry, home: Path, text: str, message: str, line: int
+) -> None:
+    write("lab.toml", text)
+    assert problems(registry, BASE).startswith(f"error: {message}\n --> lab.toml:{line}\n")
 
 
 def test_a_default_has_the_type_of_its_option() -> None:

@@ -6,14 +6,16 @@ import errno
 import json
 import os
 import shutil
+import tempfile
+import tomllib
 from pathlib import Path
-from typing import IO, cast
 
 import pytest
 import torch
 
 from pluglab.errors import RunError
-from pluglab.storage.checkpoints import Checkpoints, write_file
+from pluglab.storage.atomic import write_file
+from pluglab.storage.checkpoints import Checkpoints
 from pluglab.storage.run_folder import RunFolder, claim_folder
 from tests.core.support import RECIPE, Lab, lab_process, last_state, only_run, same
 
@@ -147,11 +149,11 @@ def test_a_real_full_device_is_a_clear_error(tmp_path: Path, monkeypatch: pytest
     target = tmp_path / "file"
     write_file(target, b"old")
 
-    def full(descriptor: int, mode: str) -> IO[bytes]:
-        os.close(descriptor)
-        return cast(IO[bytes], Path("/dev/full").open(mode))
+    def on_the_full_device(dir: Path, prefix: str) -> tuple[int, str]:
+        (dir / prefix).symlink_to("/dev/full")
+        return os.open(os.devnull, os.O_RDONLY), str(dir / prefix)
 
-    monkeypatch.setattr(os, "fdopen", full)
+    monkeypatch.setattr(tempfile, "mkstemp", on_the_full_device)
     with pytest.raises(RunError, match="no space left"):
         write_file(target, b"new" * 10_000)
     assert target.read_bytes() == b"old"
@@ -167,6 +169,19 @@ def test_nan_ends_the_run_and_keeps_the_checkpoint_before(
     assert "learning rate" in said
     assert last_state(only_run())["step"] in (10, 14)
     assert RunFolder(only_run()).read()["status"] == "failed"
+
+
+def test_the_remedies_that_are_told_are_commands_that_work(
+    lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lab("run", recipe, "--set", "trainer.bad_step=17", "--set", "run.precision='bf16'") == 1
+    said = capsys.readouterr().err.splitlines()
+    rate, arithmetic = [line for line in said if "go on from step 10" in line]
+    for line, steps in ((rate, 20), (arithmetic, 30)):
+        words = line.partition(": lab ")[2].split()
+        assert lab(*words, "--set", "trainer.bad_step=99", "--set", f"steps={steps}") == 0
+    settled = tomllib.loads(RunFolder(only_run()).recipe.read_text())
+    assert settled["trainer"]["optimizer"]["lr"] == 0.0001 and settled["run"]["precision"] == "32"
 
 
 def test_two_runs_of_one_second_get_two_folders(tmp_path: Path) -> None:
@@ -269,19 +284,26 @@ def test_hidden_labels_do_not_select(lab: Lab, recipe: Path, capsys: pytest.Capt
     select = '[select]\nmetric = "toy_accuracy/other"\n\n[data.other]\nname = "toy_images"\n\n[run]'
     recipe.write_text(RECIPE.replace("[run]", select).replace('"toy_accuracy"', '"toy_accuracy"\nevery = 10'))
     assert lab("run", recipe) == 2
-    assert "reads the labels of 'other', which are hidden" in capsys.readouterr().err
+    message = "'toy_accuracy/other' is computed from the labels of 'other', which are hidden"
+    assert f"error: {message}\n  --> {recipe}:" in capsys.readouterr().err
     assert lab("run", recipe, "--set", "select.allow_hidden_labels=true") == 0
 
 
 def test_lab_evaluate_repeats_the_figures(lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lab("run", recipe) == 0
-    results = json.loads((only_run() / "results.json").read_text())["scalars"]
-    history = (only_run() / "metrics.jsonl").read_text()
+    results = json.loads((only_run() / "results.json").read_text())
+    history, pictures = RunFolder(only_run()).history, RunFolder(only_run()).reported_figures()
+    before, drawn = history.events(), {name: path.read_bytes() for name, path in pictures.items()}
     capsys.readouterr()
     assert lab("evaluate", only_run(), "--json") == 0
-    (found,) = json.loads(capsys.readouterr().out).values()
-    assert found == results
-    assert (only_run() / "metrics.jsonl").read_text() == history
+    ((found,),) = json.loads(capsys.readouterr().out).values()
+    assert found["scalars"] == results["scalars"]
+    assert {name: path.read_bytes() for name, path in pictures.items()} == drawn != {}
+    again = json.loads((only_run() / "results.json").read_text())
+    assert again["scalars"] == results["scalars"] and again["evaluations"].keys() == {*results["evaluations"]}
+    # The history of the training stays as it was, and has what was found afterwards at its end.
+    assert history.training() == before
+    assert [event["name"] for event in history.events()[len(before) :]] == ["toy_accuracy", "toy_confidence"]
 
 
 def test_a_run_whose_folder_is_moved_still_resumes(

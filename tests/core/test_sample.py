@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
+from pluglab.data.image_files import PngFolder
 from pluglab.errors import RunError
-from pluglab.figures import PngFolder
 from tests.core.support import Lab, only_run
 from tests.core.test_preparation import GENERATORS
 
@@ -133,6 +133,17 @@ def test_options_of_sampling_are_replaced(sample: Sample) -> None:
     assert same(pictures("more"), pictures("same"))
 
 
+def test_options_of_the_machine_are_told_from_those_of_sampling(
+    sample: Sample, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sample("-n", "2", "--set", "run.threads=2", "--set", "steps=2") == 0
+    assert pictures("out")["00000.png"][2:4].any()
+    assert sample("-n", "2", "--set", "run.thread=1", out="no") == 2
+    said = capsys.readouterr().err
+    assert "error: unknown option 'thread' for [run]\n --> --set run.thread=1:1\n" in said
+    assert not Path("no").exists()
+
+
 def test_one_picture_of_the_first_hundred(sample: Sample) -> None:
     assert sample("-n", "105", "--batch-size", "40", "--grid", "sheets/all.png") == 0
     sheet, factor = np.asarray(Image.open("sheets/all.png")), 9  # 720 / (10 x 8)
@@ -142,16 +153,16 @@ def test_one_picture_of_the_first_hundred(sample: Sample) -> None:
 
 
 def test_the_data_is_not_needed(sample: Sample, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pluglab.data.run_data import Library
+    from pluglab.data.run_data import DatasetCache
 
     def gone(*args: object) -> None:
         raise AssertionError("the data were read")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Library, "split", gone)
+        patch.setattr(DatasetCache, "split", gone)
         assert sample("-n", "2") == 0
     facts = json.loads((run / "run.json").read_text())
-    del facts["specs"]  # a run of an earlier version
+    del facts["specs"]  # as of an extended run that has not gone on yet
     (run / "run.json").write_text(json.dumps(facts))
     assert sample("-n", "2", out="again") == 0
     assert same(pictures("out"), pictures("again"))
@@ -165,7 +176,7 @@ def test_the_data_is_not_needed(sample: Sample, run: Path, monkeypatch: pytest.M
     [
         (
             ("--labels", "0,2"),
-            "error: --labels: there is no class '2'\n  = classes: dark, bright\n  = or write 'balanced'\n",
+            "error: there is no class '2'\n  = classes: dark, bright\n",
         ),
         (("--labels", "drak"), "= did you mean 'dark'?"),
         (("--steps", "0"), "--> --steps 0:1\n  |\n1 | steps = 0\n  |         ^ should be greater"),
@@ -182,7 +193,7 @@ def test_the_data_is_not_needed(sample: Sample, run: Path, monkeypatch: pytest.M
         ),
         (("--set", "steps"), "--set steps: write key=value"),
         (("--steps", "9"), "error: 9 steps are more than 8 rows\n"),
-        (("--checkpoint", "5"), "has no whole checkpoint of step 5; there are: 6, 3"),
+        (("--checkpoint", "5"), "has no whole checkpoint of step 5; there are: 3, 6"),
         (("-n", "0"), "Invalid value for '--number'"),
     ],
 )
@@ -222,10 +233,8 @@ def test_a_trainer_that_cannot_sample(lab: Lab, recipe: Path, capsys: pytest.Cap
     assert lab("run", recipe, "--set", "steps=2") == 0
     assert lab("sample", only_run(), "--out", "out") == 2
     said = capsys.readouterr().err
-    assert (
-        "error: trainer 'toy' cannot sample images\n  = a trainer can sample images if it has sample()"
-        in said
-    )
+    message = "error: this command needs a trainer that can sample images; 'toy' cannot\n"
+    assert message + "  = a trainer can sample images if it has sample()" in said
 
 
 def test_an_experiment_of_several_runs(lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

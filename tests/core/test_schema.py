@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -10,10 +11,10 @@ from jsonschema import Draft7Validator
 from pydantic import Field
 
 from pluglab.components import Component, Options, Reference, named
+from pluglab.plugins import builtin
 from pluglab.plugins.registry import Registrar, Registry
 from pluglab.recipe.json_schema import recipe_schema
-from pluglab.recipe.recipe import RecipeOptions
-from pluglab.training import builtin as optim
+from pluglab.recipe.keys import RecipeOptions
 
 
 class Encoder:
@@ -59,7 +60,7 @@ class Plain:
 
 def a_registry() -> Registry:
     first, second = Registrar("one"), Registrar("two")
-    optim.lab_register(first)
+    builtin.lab_register(first)
     first.add("trainer", "method", Method, summary="a method", paper="arXiv:0000.00000")
     first.add("encoder", "conv", Encoder)
     first.add("dataset", "digits", Plain)
@@ -70,7 +71,10 @@ def a_registry() -> Registry:
     second.add("encoder", "broken", "no_such_module:Thing")
     second.add("evaluator", "accuracy", Plain)
     second.add("evaluator", "tsne", Encoder)
-    return Registry([*first.entries, *second.entries])
+    found = Registry()
+    kinds = [replace(kind, protocol=None) for kind in first.kinds]  # options are all that counts here
+    found.extend([*first.entries, *second.entries], kinds)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +128,25 @@ GOOD = {
         device = "cpu"
         threads = 2
         channels_last = true
+        keep_every = 100
+        observers = ["console", {name = "tensorboard"}]
+        launcher = {name = "processes", jobs = 2}
+    """,
+    "engine options": ALONE
+    + """
+        init = "runs/mine/1@300"
+        gradient_accumulation_steps = 2
+        max_grad_norm = 1.0
+        evaluate = [{name = "tsne", as = "early", every = 5}]
+        select = {metric = "tsne/x", patience = 3, oracle = "tsne/x"}
+    """,
+    "matrix": """
+        steps = 10
+        [matrix]
+        trainer = ["method", {name = "method", weight = 0.5}]
+        "trainer.weight" = [0.1, 0.2]
+        [matrix.scenario]
+        easy = {data.train = "digits"}
     """,
     "names alone": ALONE + 'evaluate = ["tsne", "one/accuracy"]',
     "variants": """
@@ -175,6 +198,12 @@ BAD = {
     "option that no trainer has": ALONE + "[variants.a.trainer]\nalpha = 3",
     "item without a number": ALONE + "[variants.a]\nevaluate.first.width = 3",
     "machine": ALONE + 'run.device = "tpu"',
+    "unknown key of the machine": ALONE + "run.thread = 3",
+    "unknown observer": ALONE + 'run.observers = ["consle"]',
+    "option of another launcher": ALONE + 'run.launcher = {name = "in_turn", jobs = 2}',
+    "label that is no text": ALONE + 'evaluate = [{name = "tsne", as = 3}]',
+    "axis that is no list": ALONE + "[matrix]\ntrainer = 3",
+    "patience of nought": ALONE + 'select = {metric = "x", patience = 0}',
     "batch size": ALONE + "batch_size = 0",
 }
 

@@ -57,8 +57,8 @@ class ToyTrainer(TrainerBase):
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
         _misbehave(progress.step)
-        scale_lr(self.optimizer, self.schedule(progress.fraction))
-        images, labels = batch["train"]
+        scale_lr(self.optimizer, progress.at(self.schedule))
+        images, labels = batch["train"].images, batch["train"].labels
         logits = self.net(images + self.config.noise * torch.randn_like(images))
         loss = nn.functional.cross_entropy(logits, labels)
         if progress.step == self.config.bad_step:
@@ -108,7 +108,7 @@ class ToyImages:
         """Images in each split."""
         channels: int = 1
         """1 or 3."""
-        labelled: bool = True
+        labeled: bool = True
         """Whether there are labels."""
 
     def __init__(self, config: Config) -> None:
@@ -124,7 +124,7 @@ class ToyImages:
         labels = torch.arange(c.count) % 2
         noise = torch.randint(0, 100, (c.count, c.channels, c.size, c.size), generator=generator)
         pixels = (noise + 100 * labels[:, None, None, None]).to(torch.uint8)
-        return Images(pixels, labels if c.labelled else None, CLASSES if c.labelled else None)
+        return Images(pixels, labels if c.labeled else None, CLASSES if c.labeled else None)
 
 
 class ToyAccuracy:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pluglab.components import make
 from pluglab.plugins.registry import Registrar, Registry
 from pluglab.protocols import DataContext
+from pluglab.recipe.resolve import make
 from pluglab_datasets.plugin import lab_register
 
 

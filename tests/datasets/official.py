@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.io import savemat
 
 COUNTS = {"train": 30, "test": 20}
-COLOURS = {"train": [(250, 60, 40), (200, 90, 20)], "test": [(20, 80, 240)]}
+COLORS = {"train": [(250, 60, 40), (200, 90, 20)], "test": [(20, 80, 240)]}
 generator = np.random.default_rng(0)
 DIGITS = {s: generator.integers(0, 256, (n, 28, 28), dtype=np.uint8) for s, n in COUNTS.items()}
 LABELS = {s: np.arange(n, dtype=np.uint8) % 10 for s, n in COUNTS.items()}
@@ -61,18 +61,18 @@ def encoded(pixels: np.ndarray, format: str) -> bytes:
     return buffer.getvalue()
 
 
-def photo(colour: tuple[int, int, int]) -> bytes:
-    return encoded(np.full((48, 64, 3), colour, np.uint8), "JPEG")
+def photo(color: tuple[int, int, int]) -> bytes:
+    return encoded(np.full((48, 64, 3), color, np.uint8), "JPEG")
 
 
 def write_photos(root: Path) -> None:
-    """Photographs of one colour each; those of the train and test splits share none."""
+    """Photographs of one color each; those of the train and test splits share none."""
     root.mkdir(parents=True, exist_ok=True)
     with tarfile.open(root / "BSR_bsds500.tgz", "w:gz") as archive:
         add(archive, "BSR/BSDS500/data/groundTruth/train/1.mat", b"not a picture")
-        for split, colours in COLOURS.items():
-            for i, colour in enumerate(colours):
-                add(archive, f"BSR/BSDS500/data/images/{split}/{i}.jpg", photo(colour))
+        for split, colors in COLORS.items():
+            for i, color in enumerate(colors):
+                add(archive, f"BSR/BSDS500/data/images/{split}/{i}.jpg", photo(color))
 
 
 def write_release_tar(root: Path) -> None:

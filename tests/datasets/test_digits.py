@@ -53,11 +53,11 @@ def test_the_picture_is_the_original_digit(prepared: Build) -> None:
 
 
 def test_the_digits_of_the_two_splits_are_disjoint_and_the_same_in_both_data_sets(prepared: Build) -> None:
-    grey, colour = prepared("digits"), prepared("digits_m")
-    rows = {s: {row.tobytes() for row in grey.split(s).pixels.numpy()} for s in ("train", "test")}
+    gray, color = prepared("digits"), prepared("digits_m")
+    rows = {s: {row.tobytes() for row in gray.split(s).pixels.numpy()} for s in ("train", "test")}
     assert not rows["train"] & rows["test"]
     for split in ("train", "test"):
-        assert torch.equal(grey.split(split).labels, colour.split(split).labels)
+        assert torch.equal(gray.split(split).labels, color.split(split).labels)
 
 
 def test_digits_m_depends_on_its_seed_and_on_no_global_generator(prepared: Build) -> None:
@@ -110,10 +110,10 @@ def flat(images: Images) -> np.ndarray:
 
 
 def test_the_domain_gap_is_real(prepared: Build) -> None:
-    grey, colour = prepared("digits", size=16), prepared("digits_m", size=16)
-    fit = LogisticRegression(max_iter=200).fit(flat(grey.split("train")), grey.split("train").labels)
-    assert fit.score(flat(grey.split("test")), grey.split("test").labels) > 0.93
-    assert fit.score(flat(colour.split("test")), colour.split("test").labels) < 0.6
+    gray, color = prepared("digits", size=16), prepared("digits_m", size=16)
+    fit = LogisticRegression(max_iter=200).fit(flat(gray.split("train")), gray.split("train").labels)
+    assert fit.score(flat(gray.split("test")), gray.split("test").labels) > 0.93
+    assert fit.score(flat(color.split("test")), color.split("test").labels) < 0.6
 
 
 def test_an_unknown_split_is_an_error_that_names_the_splits(prepared: Build) -> None:

@@ -43,14 +43,14 @@ def prepare(build: Callable[..., Any], context: DataContext, folder: Path) -> Pr
     return prepared
 
 
-def save(path: Path, colour: Any = RED, size: tuple[int, int] = (8, 8), mode: str = "RGB") -> Path:
+def save(path: Path, color: Any = RED, size: tuple[int, int] = (8, 8), mode: str = "RGB") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, colour).save(path)
+    Image.new(mode, size, color).save(path)
     return path
 
 
 def many(folder: Path, count: int = 20) -> None:
-    """Images whose grey level is their number, so that a row can be told."""
+    """Images whose gray level is their number, so that a row can be told."""
     for i in range(count):
         save(folder / f"{i:03}.png", (i, i, i))
 
@@ -123,7 +123,7 @@ def test_a_relative_path_is_looked_for_in_the_working_directory_and_then_the_dat
 # Pixels -------------------------------------------------------------------------------------------------
 
 
-def test_the_centre_is_cut_out_and_nothing_is_resampled_where_it_has_the_size(
+def test_the_center_is_cut_out_and_nothing_is_resampled_where_it_has_the_size(
     prepare: Prepare, folder: Path
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (8, 14, 3), dtype=np.uint8)
@@ -132,7 +132,7 @@ def test_the_centre_is_cut_out_and_nothing_is_resampled_where_it_has_the_size(
 
 
 def test_shrinking_is_anti_aliased_and_nearest_is_not(prepare: Prepare, folder: Path) -> None:
-    """A checkerboard of single pixels averages to grey; picked pixels stay black or white."""
+    """A checkerboard of single pixels averages to gray; picked pixels stay black or white."""
     board = (np.indices((32, 32)).sum(0) % 2 * 255).astype(np.uint8)
     Image.fromarray(board).save(folder / "board.png")
     middle = only(prepare(test_share=0, filter="bilinear"))[2:-2, 2:-2]
@@ -171,17 +171,17 @@ def test_palettes_with_and_without_transparency(prepare: Prepare, folder: Path) 
     assert tuple(opaque[:, 1, 1]) == tuple(transparent[:, 1, 1]) == GREEN
 
 
-def test_grey_images_of_8_and_16_bits_become_colour_and_colour_becomes_luma(
+def test_gray_images_of_8_and_16_bits_become_color_and_color_becomes_luma(
     prepare: Prepare, folder: Path
 ) -> None:
     save(folder / "a.png", 100, mode="L")
     Image.fromarray(np.full((8, 8), 100 * 257, dtype=np.uint16)).save(folder / "b.png")
     save(folder / "c.png", RED)
-    colour = prepare(test_share=0).split("train").pixels[:, :, 0, 0].tolist()
-    assert colour == [[100] * 3, [100] * 3, list(RED)]
-    grey = prepare(test_share=0, channels=1).split("train").pixels
-    assert grey.shape == (3, 1, 8, 8)
-    assert grey[:, 0, 0, 0].tolist() == [100, 100, 76]  # 0.299 * 255, BT.601
+    color = prepare(test_share=0).split("train").pixels[:, :, 0, 0].tolist()
+    assert color == [[100] * 3, [100] * 3, list(RED)]
+    gray = prepare(test_share=0, channels=1).split("train").pixels
+    assert gray.shape == (3, 1, 8, 8)
+    assert gray[:, 0, 0, 0].tolist() == [100, 100, 76]  # 0.299 * 255, BT.601
 
 
 def test_the_camera_s_orientation_is_applied(prepare: Prepare, folder: Path) -> None:
@@ -385,8 +385,8 @@ def test_images_smaller_than_the_size_are_an_error_unless_enlarging_is_asked_for
     assert prepare(test_share=0, fit="pad").split("train").pixels.shape[-1] == 8
 
 
-def test_a_colour_that_there_is_not_is_an_error_at_once(build: Callable[..., Any]) -> None:
-    with pytest.raises(UserError, match="'whyte' is no colour"):
+def test_a_color_that_there_is_not_is_an_error_at_once(build: Callable[..., Any]) -> None:
+    with pytest.raises(UserError, match="'whyte' is no color"):
         build("dataset", "image_folder", path="anywhere", background="whyte")
 
 

@@ -116,15 +116,15 @@ def test_svhn_is_read_as_it_is_and_ten_is_the_digit_zero(root: Path, prepare: Pr
 def test_a_built_mnist_m_is_the_difference_of_digit_and_photograph(
     root: Path, prepare: Prepare, split: str, binary: bool
 ) -> None:
-    """Photographs of one colour: an image is |colour - digit| for a colour of its own split's photographs."""
+    """Photographs of one color: an image is |color - digit| for a color of its own split's photographs."""
     built = pixels(prepare("mnist_m", binary=binary).split(split)).astype(int)
     digits = np.pad(official.DIGITS[split], [(0, 0), (2, 2), (2, 2)]).astype(int)
     digits = 255 * (digits > 0) if binary else digits
     corner = built[:, :, 0, 0]
     assert np.array_equal(built, np.abs(corner[:, :, None, None] - digits[:, None]))
-    nearest = [min(official.COLOURS[split], key=lambda c: np.abs(np.array(c) - row).max()) for row in corner]
+    nearest = [min(official.COLORS[split], key=lambda c: np.abs(np.array(c) - row).max()) for row in corner]
     assert np.abs(corner - np.array(nearest)).max() <= 3  # JPEG
-    assert set(nearest) == set(official.COLOURS[split])
+    assert set(nearest) == set(official.COLORS[split])
 
 
 def test_mnist_m_is_a_function_of_its_seed(root: Path, prepare: Prepare, context: DataContext) -> None:

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torchvision import datasets as torchvision
 
-from pluglab.components import make
 from pluglab.plugins.registry import Registry
 from pluglab.protocols import DataContext
+from pluglab.recipe.resolve import make
 
 from .conftest import Bar
 
@@ -73,7 +73,7 @@ def test_svhn_has_digits_of_every_class_and_more_ones_than_anything_else(prepare
 def test_the_release_of_mnist_m_is_our_recipe(prepare: Prepare) -> None:
     """Its digits are those of MNIST in our frame: undoing |photo - digit| joins up across a stroke's edge.
 
-    Where the stroke (all that is not black) meets the background, 255 - image and image are neighbours in one
+    Where the stroke (all that is not black) meets the background, 255 - image and image are neighbors in one
     photograph, so they are close; they are not where the digit is placed, sized or cut off otherwise.
     """
     released = prepare("mnist_m", test="release").split("test").pixels.float()

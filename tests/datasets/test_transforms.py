@@ -9,7 +9,7 @@ from torch import Tensor
 
 Build = Callable[..., Any]
 RANDOM = ["random_affine", "random_invert", "random_gain", "random_flip"]
-FIXED = ["standardize", "to_grey", "zoom"]
+FIXED = ["standardize", "to_gray", "zoom"]
 
 
 def images(n: int = 64, channels: int = 3, height: int = 12, width: int = 16) -> Tensor:
@@ -62,7 +62,7 @@ def test_standardize_keeps_a_blank_image_blank(build: Build) -> None:
 
 
 def coordinates(n: int, height: int, width: int) -> Tensor:
-    """Images whose channels are the pixel's own (x, y), in pixels from the centre."""
+    """Images whose channels are the pixel's own (x, y), in pixels from the center."""
     y, x = torch.meshgrid(
         torch.arange(height) - (height - 1) / 2, torch.arange(width) - (width - 1) / 2, indexing="ij"
     )
@@ -101,7 +101,7 @@ def test_random_affine_is_a_rotation_a_scale_and_a_shift_within_its_bounds(build
 
 
 @pytest.mark.parametrize("factor", [1.4, 0.8])
-def test_zoom_enlarges_about_the_centre(build: Build, factor: float) -> None:
+def test_zoom_enlarges_about_the_center(build: Build, factor: float) -> None:
     seen = build("transform", "zoom", factor=factor)(coordinates(2, 48, 64), seeded(0))
     expected = torch.tensor([[1 / factor, 0, 0], [0, 1 / factor, 0]]).expand(2, 2, 3)
     torch.testing.assert_close(fitted(seen, 48, 64), expected, atol=1e-4, rtol=0)
@@ -159,8 +159,8 @@ def test_random_gain_is_a_line_within_its_bounds(build: Build, per_channel: bool
     assert (spread.max() > 0.1) == per_channel
 
 
-def test_to_grey_is_the_luma_in_every_channel(build: Build) -> None:
+def test_to_gray_is_the_luma_in_every_channel(build: Build) -> None:
     red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(2, 3, 4, 4)
-    transform, grey = build("transform", "to_grey"), images(channels=1)
+    transform, gray = build("transform", "to_gray"), images(channels=1)
     torch.testing.assert_close(transform(red, seeded(0)), torch.full((2, 3, 4, 4), 0.299))
-    assert torch.equal(transform(grey, seeded(0)), grey)
+    assert torch.equal(transform(gray, seeded(0)), gray)

@@ -12,13 +12,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from pluglab.components import make
-from pluglab.plugins.registry import Registrar, Registry
+from pluglab.plugins.registry import Registry
 from pluglab.protocols import Batch, ImageSpec, Progress
-from pluglab.training import builtin as optim
-from pluglab_diffusion import plugin
+from pluglab.recipe.resolve import make
 from pluglab_diffusion.process import Level, Process
 from pluglab_diffusion.sampling import times
+from tests.registries import registry_of
 
 CLASSES = ("a", "b", "c")
 SMALL = {"name": "unet", "channels": [8, 16], "blocks": [1, 1]}
@@ -26,12 +25,7 @@ SMALL = {"name": "unet", "channels": [8, 16], "blocks": [1, 1]}
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
-    registry = Registry()
-    for name, module in (("optim", optim), ("diffusion", plugin)):
-        registrar = Registrar(name)
-        module.lab_register(registrar)
-        registry.extend(registrar.entries)
-    return registry
+    return registry_of("diffusion")
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pluglab.components import Resolver, make
+from pluglab.capabilities import Generates, HasNetworks, HasSampling, SamplesClasses, Traces, can
 from pluglab.errors import UserError
-from pluglab.protocols import Batch, HasNetworks, Progress, Samples, Traces
+from pluglab.protocols import Batch, Progress
+from pluglab.recipe.resolve import Resolver, make
 from pluglab_diffusion.denoisers import NO_CLASS
 from pluglab_diffusion.process import noised, target
 from pluglab_diffusion.sampling import Sampling
@@ -35,7 +36,7 @@ def set_sampling(trainer: Any, registry: Any, **options: Any) -> None:
     """As the command line does it."""
     resolver = Resolver(registry)
     sampling = resolver.options(Sampling, options, (), "sampling")
-    assert sampling is not None, resolver.issues
+    assert sampling is not None, resolver.problems
     trainer.sampling = sampling
 
 
@@ -67,7 +68,8 @@ def recording(trainer: Any) -> list[tuple[Tensor, Tensor, Tensor]]:
 
 def test_it_has_the_capabilities_that_evaluators_need(build):
     trainer = build()
-    assert isinstance(trainer, Samples) and isinstance(trainer, Traces) and isinstance(trainer, HasNetworks)
+    wanted = (SamplesClasses, Generates, Traces, HasSampling, HasNetworks)
+    assert all(can(trainer, able) and can(type(trainer), able) for able in wanted)
     ((network, inputs),) = trainer.networks().values()
     assert network(*inputs).shape == (2, 1, 8, 8)
 
@@ -79,7 +81,7 @@ def test_a_step_descends_the_mean_squared_error_of_the_prediction(build, predict
     trainer.denoiser = recorder = Recorder()
     trainer.optimizer = torch.optim.SGD(recorder.parameters(), lr=1.0)
     trainer.optimizer.param_groups[0]["base_lr"] = 0.0
-    ((images, labels),) = batch_at(0).values()
+    images, labels = batch_at(0)["train"].images, batch_at(0)["train"].labels
     noise = {}
     draw = torch.randn_like
     try:
@@ -310,7 +312,7 @@ def test_the_trajectory_takes_whole_steps_between_frames(build, registry, frames
         ),
         ({"sampling": {"guidance": 2.0}, "class_conditional": False}, spec_of(), "guidance 2 needs"),
         ({"class_conditional": True}, spec_of(classes=None), "needs data with classes"),
-        ({}, spec_of(9), "9 x 9 is no multiple of 2"),
+        ({}, spec_of(9), "9 x 9: it wants multiples of 2"),
         (
             {"prediction": "epsilon", "noise_schedule": {"name": "cosine", "zero_terminal_snr": True}},
             spec_of(),

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from pluglab.components import make
 from pluglab.errors import UserError
+from pluglab.recipe.resolve import make
 from pluglab_diffusion.denoisers import NO_CLASS
 from pluglab_diffusion.denoisers.base import sinusoids
 
@@ -17,10 +17,10 @@ DIGITS = tuple("0123456789")
 NAMES = ["unet", "double_conv", "residual"]
 
 
-def network(registry, name, size=28, colours=3, classes=10, timesteps=1000, **options) -> nn.Module:
+def network(registry, name, size=28, colors=3, classes=10, timesteps=1000, **options) -> nn.Module:
     torch.manual_seed(0)
     denoiser = make(registry, "denoiser", name, **options)
-    built: nn.Module = denoiser.build(spec_of(size, colours), classes, timesteps)
+    built: nn.Module = denoiser.build(spec_of(size, colors), classes, timesteps)
     return built
 
 
@@ -98,10 +98,10 @@ def test_the_default_is_an_order_of_magnitude_smaller(registry):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("size", "colours"), [(16, 1), (28, 3), (32, 1), (64, 3)])
-def test_every_size_in_grey_and_colour(registry, name, size, colours):
-    net = small(registry, name, size=size, colours=colours).eval()
-    x = torch.randn(2, colours, size, size)
+@pytest.mark.parametrize(("size", "colors"), [(16, 1), (28, 3), (32, 1), (64, 3)])
+def test_every_size_in_gray_and_color(registry, name, size, colors):
+    net = small(registry, name, size=size, colors=colors).eval()
+    x = torch.randn(2, colors, size, size)
     with torch.no_grad():
         assert net(x, torch.tensor([0, 999]), torch.tensor([NO_CLASS, 9])).shape == x.shape
 
@@ -158,10 +158,10 @@ def wake(net: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("name", "size", "options", "words"),
     [
-        ("unet", 30, {}, "30 x 30 is no multiple of 4"),
-        ("unet", 28, {"patch": 2}, "28 x 28 is no multiple of 8"),
-        ("residual", 30, {}, "30 x 30 is no multiple of 4"),
-        ("double_conv", 7, {}, "7 x 7 are too small"),
+        ("unet", 30, {}, "images of 30 x 30: it wants multiples of 4"),
+        ("unet", 28, {"patch": 2}, "28 x 28: it wants multiples of 8"),
+        ("residual", 30, {}, "images of 30 x 30: it wants multiples of 4"),
+        ("double_conv", 7, {}, "7 x 7: it wants 8 pixels or more"),
     ],
 )
 def test_sizes_that_cannot_be_halved_are_a_clear_error(registry, name, size, options, words):

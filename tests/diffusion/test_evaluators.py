@@ -6,22 +6,25 @@ import numpy as np
 import pytest
 import torch
 
-from pluglab.components import config_class, make
+from pluglab.capabilities import can
+from pluglab.components import config_class
 from pluglab.engine.evaluation import evaluating
 from pluglab.errors import UserError
-from pluglab.plugins.registry import Registrar, Registry
+from pluglab.plugins.registry import Registrar
 from pluglab.protocols import DataContext, Evaluation, Samples, Table
-from pluglab_diffusion import plugin
+from pluglab.recipe.resolve import make
+from tests.evaluation import context_in
+from tests.registries import registry_of
 
 from .conftest import spec_of
 
-REGISTRAR = Registrar("diffusion")
-plugin.lab_register(REGISTRAR)
+ENTRIES = [entry for entry in registry_of("diffusion") if entry.plugin == "diffusion"]
 PAGE = (Path(__file__).parents[2] / "docs" / "diffusion.md").read_text(encoding="utf-8")
 
 
-class Context:
-    step, seed, device, cache = 3, 7, torch.device("cpu"), Path()
+@pytest.fixture
+def context(tmp_path):
+    return context_in(tmp_path)
 
 
 def awake(trainer):
@@ -32,31 +35,38 @@ def awake(trainer):
     return trainer
 
 
-def pictures(registry, trainer, **options):
-    evaluator = make(registry, "evaluator", "reverse_process", **options).build()
-    with evaluating(trainer, 0):
-        return evaluator.evaluate(trainer, {}, Context()).figures
+@pytest.fixture
+def pictures(registry, context):
+    """The arrays of `reverse_process` with these options, by the figures' names."""
+
+    def pictures(trainer, **options):
+        evaluator = make(registry, "evaluator", "reverse_process", **options).build()
+        with evaluating(trainer, 0):
+            found = evaluator.evaluate(trainer, {}, context).figures
+        return {name: figure.array for name, figure in found.items()}
+
+    return pictures
 
 
 @pytest.mark.parametrize("spec", [spec_of(), spec_of(channels=3, classes=None)])
-def test_a_strip_and_an_animation_of_any_model(registry, build, spec):
-    figures = pictures(registry, build(spec=spec), animated=4, animation_frames=5, columns=2)
+def test_a_strip_and_an_animation_of_any_model(pictures, build, spec):
+    figures = pictures(build(spec=spec), animated=4, animation_frames=5, columns=2)
     assert figures["strip"].dtype == np.uint8 and figures["strip"].shape[2] == 3
     frames, height, width, channels = figures["animation"].shape
     assert (frames, channels) == (5, 3) and abs(height - width) <= 8  # two rows of two
 
 
-def test_the_same_sample_at_every_call_and_another_class_where_asked_for(registry, build):
+def test_the_same_sample_at_every_call_and_another_class_where_asked_for(pictures, build):
     trainer = awake(build())
     options = {"animated": 1, "animation_frames": 2}
-    strips = [pictures(registry, trainer, label=label, **options)["strip"] for label in (0, 0, 1)]
+    strips = [pictures(trainer, label=label, **options)["strip"] for label in (0, 0, 1)]
     assert np.array_equal(strips[0], strips[1]) and not np.array_equal(strips[0], strips[2])
 
 
-@pytest.mark.parametrize("entry", REGISTRAR.entries, ids=lambda entry: f"{entry.kind}-{entry.name}")
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.kind}-{entry.name}")
 def test_component_and_its_options_are_documented(entry):
     assert f"`{entry.name}`" in PAGE
-    options = config_class(entry.load()).model_fields
+    options = config_class(entry).model_fields
     assert not [name for name in options if f"`{name}`" not in PAGE]
     assert not [name for name, info in options.items() if not info.description]
 
@@ -82,36 +92,39 @@ class Count:
 
 
 @pytest.fixture
-def registry_with_count(registry):
-    registrar = Registrar("counts")
+def registry_with_count():
+    registry, registrar = registry_of("diffusion"), Registrar("counts")
     registrar.add("evaluator", "count", Count)
-    return Registry([*registry, *registrar.entries])
+    registry.extend(registrar.entries)
+    return registry
 
 
-def test_an_evaluator_sees_other_options_of_sampling_and_the_model_keeps_its_own(registry_with_count, build):
+def test_an_evaluator_sees_other_options_of_sampling_and_the_model_keeps_its_own(
+    registry_with_count, build, context
+):
     trainer = awake(build())
     before = trainer.sampling
     options = {"sampler": "ddim", "steps": 3}
     evaluator = make(
         registry_with_count, "evaluator", "sampled_with", evaluator="count", sampling=options
     ).build()
-    assert all(issubclass(type(trainer), need) for need in evaluator.needs)
+    assert all(can(type(trainer), need) for need in evaluator.needs)
     evaluator.prepare(DataContext(None, Path(), lambda *a: None))
     assert evaluator.evaluator.prepared == 1
-    found = evaluator.evaluate(trainer, {}, Context())
+    found = evaluator.evaluate(trainer, {}, context)
     assert trainer.sampling is before
     assert found.tables["ddim_3_options"].rows == [(3,)] and set(found.figures) == {"ddim_3_one"}
     assert found.headline == ("ddim_3_mean",) and found.scalars["ddim_3_seconds"] > 0
-    plain = Count().evaluate(trainer, {}, Context()).scalars["mean"]
+    plain = Count().evaluate(trainer, {}, context).scalars["mean"]
     assert found.scalars["ddim_3_mean"] != plain
 
 
-def test_the_models_own_options_come_back_after_an_error(registry_with_count, build):
+def test_the_models_own_options_come_back_after_an_error(registry_with_count, build, context):
     trainer = build()
     before = trainer.sampling
     evaluator = make(
         registry_with_count, "evaluator", "sampled_with", evaluator="count", sampling={"steps": 51}
     )
     with pytest.raises(UserError, match="more than the model's 50"):
-        evaluator.build().evaluate(trainer, {}, Context())
+        evaluator.build().evaluate(trainer, {}, context)
     assert trainer.sampling is before

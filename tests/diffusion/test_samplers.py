@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from pluglab.components import make
 from pluglab.errors import UserError
+from pluglab.recipe.resolve import make
 from pluglab_diffusion.process import CLEAN, Level, Process, image_of
 from pluglab_diffusion.sampling import times
 

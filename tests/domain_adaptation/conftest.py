@@ -9,23 +9,17 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from pluglab.components import make
-from pluglab.plugins.registry import Registrar, Registry
+from pluglab.plugins.registry import Registry
 from pluglab.protocols import Batch, ImageSpec, Progress
-from pluglab.training import builtin as optim
-from pluglab_domain_adaptation import plugin
+from pluglab.recipe.resolve import make
+from tests.registries import registry_of
 
 DIGITS = tuple("0123456789")
 
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
-    registry = Registry()
-    for name, module in (("optim", optim), ("domain_adaptation", plugin)):
-        registrar = Registrar(name)
-        module.lab_register(registrar)
-        registry.extend(registrar.entries)
-    return registry
+    return registry_of("domain_adaptation")
 
 
 def spec_of(size: int = 28, channels: int = 3, classes: tuple[str, ...] | None = DIGITS) -> ImageSpec:

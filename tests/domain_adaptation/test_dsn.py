@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from pluglab.protocols import Progress, Reconstructs
+from pluglab.capabilities import Reconstructs, can
+from pluglab.protocols import Progress
 from pluglab.training import set_mode
 from pluglab_domain_adaptation import losses
 
@@ -52,15 +53,15 @@ def test_the_similarity_loss_sleeps_until_its_share_of_training(build):
 
 def test_the_factor_ramps_from_the_start_of_the_similarity_loss(build):
     trainer = build("dsn", active_from=0.2, gamma=0.25)
-    assert trainer.similarity(0.1) == (0.0, 0.0)
-    assert trainer.similarity(0.2) == (0.25, 0.0)
-    gamma, factor = trainer.similarity(0.6)
+    assert trainer.similarity(Progress(1, 10)) == (0.0, 0.0)
+    assert trainer.similarity(Progress(2, 10)) == (0.25, 0.0)
+    gamma, factor = trainer.similarity(Progress(6, 10))
     assert gamma == 0.25 and abs(factor - (2 / (1 + torch.tensor(-5.0).exp()) - 1)) < 1e-6
 
 
 def test_reconstructions_come_in_three_kinds_with_the_mean_of_their_input(build):
     trainer = build("dsn")
-    assert isinstance(trainer, Reconstructs)
+    assert can(trainer, Reconstructs)
     set_mode(trainer, "eval")
     images = batch_at(0)["target"].images
     with torch.no_grad():

@@ -52,12 +52,12 @@ def test_si_mse_ignores_an_offset_of_each_image_but_not_one_within_it():
     assert math.isclose(losses.si_mse(x, x + half).item(), 1.0, rel_tol=1e-9)
 
 
-def test_difference_loss_is_equation_5_of_centred_unit_rows():
+def test_difference_loss_is_equation_5_of_centered_unit_rows():
     private, shared = np.random.default_rng(1).normal(size=(2, 8, 6)) + 3
     rows = []
     for codes in (private, shared):
-        centred = codes - codes.mean(0)
-        rows.append(centred / np.linalg.norm(centred, axis=1, keepdims=True))
+        centered = codes - codes.mean(0)
+        rows.append(centered / np.linalg.norm(centered, axis=1, keepdims=True))
     expected = np.linalg.norm(rows[1].T @ rows[0], "fro") ** 2 / 36
     found = losses.difference_loss(torch.from_numpy(private), torch.from_numpy(shared)).item()
     assert math.isclose(found, expected, rel_tol=1e-9)

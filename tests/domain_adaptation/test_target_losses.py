@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from pluglab.components import make
-from pluglab_domain_adaptation.target_losses import PseudoLabels, Unlabelled
+from pluglab.protocols import Progress
+from pluglab.recipe.resolve import make
+from pluglab_domain_adaptation.target_losses import PseudoLabels, Unlabeled
 
 from .conftest import train
 
-NAMES = ["entropy", "information_maximisation", "pseudo_labels", "nuclear_norm", "class_confusion"]
+NAMES = ["entropy", "information_maximization", "pseudo_labels", "nuclear_norm", "class_confusion"]
 
 
 @pytest.fixture
 def loss(registry):
     def build(name: str, **options):
         built = make(registry, "target_loss", name, **options).build()
-        return lambda z: built(Unlabelled(torch.zeros(len(z), 3, 8, 8), z, lambda x: z))
+        return lambda z: built(Unlabeled(torch.zeros(len(z), 3, 8, 8), z, lambda x: z))
 
     return build
 
@@ -40,16 +41,16 @@ def test_entropy_is_log_k_where_nothing_is_known_and_zero_where_all_is(loss):
     assert math.isclose(loss("entropy")(logits()).item(), expected, rel_tol=1e-5)
 
 
-def test_information_maximisation_is_minus_the_mutual_information(loss):
+def test_information_maximization_is_minus_the_mutual_information(loss):
     p = probabilities()
     mean = p.mean(0)
     conditional, marginal = -(p * np.log(p)).sum(1).mean(), -(mean * np.log(mean)).sum()
-    found = loss("information_maximisation")(logits()).item()
+    found = loss("information_maximization")(logits()).item()
     assert math.isclose(found, conditional - marginal, rel_tol=1e-5)
-    found = loss("information_maximisation", diversity=0.0)(logits()).item()
+    found = loss("information_maximization", diversity=0.0)(logits()).item()
     assert math.isclose(found, conditional, rel_tol=1e-5)
     sure_and_even = torch.eye(4).repeat(3, 1) * 100
-    assert math.isclose(loss("information_maximisation")(sure_and_even).item(), -math.log(4), rel_tol=1e-5)
+    assert math.isclose(loss("information_maximization")(sure_and_even).item(), -math.log(4), rel_tol=1e-5)
 
 
 def test_pseudo_labels_count_sure_predictions_only_and_divide_by_all(loss):
@@ -86,7 +87,7 @@ def test_gradients_are_those_of_finite_differences(loss, name):
     value = loss(name, **({"threshold": 0.0} if name == "pseudo_labels" else {}))(z)
     (grad,) = torch.autograd.grad(value, z)
     assert grad.isfinite().all() and grad.abs().sum() > 0
-    if name in ("entropy", "information_maximisation", "nuclear_norm"):
+    if name in ("entropy", "information_maximization", "nuclear_norm"):
         step = 1e-2 * grad / grad.norm()
         change = loss(name)((z + step).detach()) - loss(name)((z - step).detach())
         assert math.isclose(change.item(), 2e-2 * grad.norm().item(), rel_tol=1e-2)
@@ -99,15 +100,16 @@ def test_every_adaptive_method_takes_several_and_logs_each(build, method):
     figures = train(trainer, 0, 4, total=4)
     assert {f"loss/{name}" for name in NAMES} <= set(figures)
     images, z = torch.zeros(4, 3, 16, 16), torch.zeros(4, 10)
-    total, _ = trainer.target_loss(images, z, 0.0)
-    bare = sum(loss(Unlabelled(images, z, lambda x: z)) for _, loss in trainer.target_losses)
+    total, _ = trainer.target_loss(images, z, Progress(0, 10))
+    bare = sum(loss(Unlabeled(images, z, lambda x: z)) for _, loss in trainer.target_losses)
     torch.testing.assert_close(total, 0.2 * bare)
 
 
 def test_the_ramp_keeps_a_target_loss_out_at_the_start(build):
     trainer = build("dann", target_losses=["entropy"])
-    assert trainer.target_loss(torch.zeros(4, 3, 16, 16), torch.zeros(4, 10), 0.0)[0] == 0
-    total, _ = trainer.target_loss(torch.zeros(4, 3, 16, 16), torch.zeros(4, 10), 0.9)
+    images, z = torch.zeros(4, 3, 16, 16), torch.zeros(4, 10)
+    assert trainer.target_loss(images, z, Progress(0, 10))[0] == 0
+    total, _ = trainer.target_loss(images, z, Progress(9, 10))
     ramp = 2 / (1 + math.exp(-9)) - 1
     assert math.isclose(total.item(), 0.1 * ramp * math.log(10), rel_tol=1e-5)
 
@@ -127,7 +129,7 @@ def test_pseudo_labels_of_an_image_are_asked_for_on_its_changed_self(registry):
     given = torch.tensor([[4.0, 0.0], [0.0, 4.0]], requires_grad=True)
     seen = torch.tensor([[1.0, 0.0], [3.0, 0.0]], requires_grad=True)
     asked = []
-    value = loss(Unlabelled(torch.zeros(2, 3, 8, 8), given, lambda x: (asked.append(x), seen)[1]))
+    value = loss(Unlabeled(torch.zeros(2, 3, 8, 8), given, lambda x: (asked.append(x), seen)[1]))
     expected = (math.log(1 + math.exp(-1)) + math.log(1 + math.exp(3))) / 2
     assert math.isclose(value.item(), expected, rel_tol=1e-6)
     assert torch.autograd.grad(value, given, allow_unused=True)[0] is None

@@ -6,12 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pluglab.components import make
+from pluglab.capabilities import Classifies, Embeds, HasNetworks, can
+from pluglab.data import Images
 from pluglab.errors import UserError
-from pluglab.protocols import Classifies, Embeds, HasNetworks, Progress
+from pluglab.protocols import Progress
+from pluglab.recipe.resolve import make
 from pluglab.training import modules_of, set_mode
 from pluglab_domain_adaptation.losses import domain_labels, domain_loss
 from pluglab_domain_adaptation.networks import DomainBatchNorm
+from tests.evaluation import role_data
 
 from .conftest import batch_at, spec_of, train
 
@@ -35,8 +38,8 @@ def weights(trainer) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_has_the_capabilities_that_evaluators_need(build, method):
     trainer = build(method)
-    assert isinstance(trainer, Classifies) and isinstance(trainer, Embeds)
-    assert isinstance(trainer, HasNetworks)
+    for able in (Classifies, Embeds, HasNetworks):
+        assert can(trainer, able) and can(type(trainer), able)
     set_mode(trainer, "eval")
     for role in ("source", "target"):
         images = torch.rand(5, 3, 16, 16)
@@ -158,7 +161,6 @@ def test_the_adaptation_factor_starts_at_zero(build):
     [
         (spec_of(28), spec_of(32), "source has images of 3 x 28 x 28, target of 3 x 32 x 32"),
         (spec_of(channels=1), spec_of(), "source has images of 1 x 28 x 28"),
-        (spec_of(), spec_of(classes=("a", "b")), "target has a, b"),
         (spec_of(classes=None), spec_of(), "source has no classes"),
     ],
 )
@@ -168,6 +170,13 @@ def test_domains_that_do_not_fit_together_are_a_clear_error(registry, source, ta
     assert error.value.help
 
 
+def test_classes_of_the_target_that_the_source_lacks_are_refused_with_the_data():
+    pixels = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
+    source, target = Images(pixels, classes=("a", "b")), Images(pixels, classes=("b", "c"))
+    with pytest.raises(UserError, match="'target' has the classes c, which the labels to learn from lack"):
+        role_data({"source": source, "target": target})
+
+
 def test_a_target_that_declares_no_classes_is_fine(registry):
-    unlabelled = replace(spec_of(), classes=None)
-    assert make(registry, "trainer", "dann").build({"source": spec_of(), "target": unlabelled})
+    unlabeled = replace(spec_of(), classes=None)
+    assert make(registry, "trainer", "dann").build({"source": spec_of(), "target": unlabeled})

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from pluglab.components import make
+from pluglab.data import Images
 from pluglab.errors import UserError
 from pluglab.protocols import ImageSpec
-from pluglab_domain_adaptation.validators import density_ratio, dev_risk, soft_neighbourhood_density
+from pluglab.recipe.resolve import make
+from pluglab_domain_adaptation.validators import density_ratio, dev_risk, soft_neighborhood_density
+from tests.evaluation import context_in, looked, role_data
 
 
 class Data:
@@ -20,7 +22,7 @@ class Data:
     def __init__(self, images: Tensor, role: str, split: str, labels: Tensor | None) -> None:
         self.images, self.role, self.split, self._labels = images, role, split, labels
         self.spec = ImageSpec(1, 1, 2, len(images), ("a", "b"))
-        self.labelled = labels is not None or role == "target"
+        self.labeled = labels is not None or role == "target"
 
     @property
     def labels(self) -> Tensor:
@@ -63,12 +65,12 @@ def example(sure: float) -> dict[str, dict[str, Data]]:
 def test_scores_of_a_model_that_knows_nothing_and_of_one_that_knows_all(registry):
     nothing, everything = scores(registry, example(0.0)), scores(registry, example(50.0))
     assert math.isclose(nothing["entropy"], -math.log(2), rel_tol=1e-5)
-    assert abs(nothing["information_maximisation"]) < 1e-5
+    assert abs(nothing["information_maximization"]) < 1e-5
     assert math.isclose(nothing["nuclear_norm"], math.sqrt(1200 / 2) / 1200, rel_tol=1e-4)
     assert abs(everything["entropy"]) < 1e-5
-    assert math.isclose(everything["information_maximisation"], math.log(2), rel_tol=1e-5)
+    assert math.isclose(everything["information_maximization"], math.log(2), rel_tol=1e-5)
     assert math.isclose(everything["nuclear_norm"], 2 * math.sqrt(600) / 1200, rel_tol=1e-4)
-    # each code has 599 equal neighbours, and 600 orthogonal ones of weight e^-20
+    # each code has 599 equal neighbors, and 600 orthogonal ones of weight e^-20
     assert math.isclose(everything["snd"], math.log(599), rel_tol=1e-4)
     assert abs(everything["dev"]) < 1e-6
 
@@ -80,16 +82,16 @@ def test_target_labels_are_never_read(registry):
         _ = data["target"]["train"].labels
 
 
-def test_names_choose_and_dev_needs_a_labelled_source(registry):
+def test_names_choose_and_dev_needs_a_labeled_source(registry):
     data = example(3.0)
     assert set(scores(registry, data, names=["snd", "entropy"])) == {"snd", "entropy"}
     assert "dev" not in scores(registry, {"target": data["target"]})
 
 
 def test_a_recipe_without_a_target_is_a_clear_error(registry):
-    with pytest.raises(UserError, match="'train' of a role 'target'") as error:
+    with pytest.raises(UserError, match="there is no role 'target'") as error:
         scores(registry, {"source": example(1.0)["source"]})
-    assert "source: train, test" in error.value.help[0]
+    assert "source" in error.value.help[0]
 
 
 def test_a_smaller_draw_is_a_sample_of_the_whole(registry):
@@ -106,7 +108,7 @@ def test_snd_is_the_mean_entropy_of_the_similarities():
         z = np.delete(unit @ unit[i], i) / 0.05
         p = np.exp(z) / np.exp(z).sum()
         entropies.append(-(p * np.log(p)).sum())
-    found = soft_neighbourhood_density(torch.from_numpy(codes)).item()
+    found = soft_neighborhood_density(torch.from_numpy(codes)).item()
     assert math.isclose(found, np.mean(entropies), rel_tol=1e-9)
 
 
@@ -150,3 +152,70 @@ def test_the_control_variate_lowers_the_variance():
         plain.append((weights * losses).mean())
         controlled.append(dev_risk(losses, weights))
     assert np.std(controlled) < 0.6 * np.std(plain)
+
+
+# Before the training --------------------------------------------------------------------------------------
+
+NAMES = ("entropy", "information_maximization", "nuclear_norm", "snd", "dev")
+
+
+def pixels(count: int = 30) -> Tensor:
+    return torch.randint(0, 256, (count, 1, 1, 2), generator=torch.Generator().manual_seed(count)).byte()
+
+
+def roles(*, source: bool = True, labeled: bool = True, target: int = 20) -> dict[str, Images]:
+    """Images of both domains, or of the target alone."""
+    found = {"target": Images(pixels(target), torch.arange(target) % 2, ("a", "b"))}
+    labels = torch.arange(30) % 2 if labeled else None
+    return {**({"source": Images(pixels(), labels, ("a", "b"))} if source else {}), **found}
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "promised"),
+    [
+        (roles(), {}, {name: ["source"] if name == "dev" else [] for name in NAMES}),
+        (roles(), {"names": ["snd", "dev"]}, {"snd": [], "dev": ["source"]}),
+        (roles(source=False), {}, {name: [] for name in NAMES[:-1]}),
+        (roles(labeled=False), {}, {name: [] for name in NAMES[:-1]}),
+    ],
+)
+def test_what_was_promised_is_reported_and_only_dev_reads_labels_of_the_source(
+    registry, tmp_path, data, options, promised
+):
+    evaluator = make(registry, "evaluator", "validators", **options).build()
+    found = looked(evaluator, Linear(), data, context_in(tmp_path))
+    told = {name.removeprefix("validators/"): list(read) for name, read in found.promise.items()}
+    assert told == promised and found.found.scalars.keys() == found.promise.keys()
+    assert found.labels_read == {role for read in promised.values() for role in read}
+
+
+def test_the_settings_of_a_score_are_its_own_protocol(registry, tmp_path):
+    found = []
+    for options in ({}, {"temperature": 0.1}, {"held_out": "train"}):
+        evaluator = make(registry, "evaluator", "validators", **options).build()
+        found.append(looked(evaluator, Linear(), roles(), context_in(tmp_path)).found)
+    plain, warmer, elsewhere = (one.protocols for one in found)
+    assert plain["validators/snd"] != warmer["validators/snd"]
+    assert plain["validators/dev"] == warmer["validators/dev"] != elsewhere["validators/dev"]
+    assert "validators/entropy" not in plain and found[0].protocol == found[1].protocol
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        ({"source": roles()["source"]}, {}, "there is no role 'target'"),
+        (roles(), {"split": "dev"}, "no split 'dev'"),
+        (roles(), {"held_out": "dev"}, "no split 'dev'"),
+        (roles(target=1), {}, "one image of 'target' has no neighborhood"),
+        (
+            roles(source=False),
+            {"names": ["dev"]},
+            "'dev' is computed from labeled images of the role 'source'",
+        ),
+    ],
+)
+def test_what_cannot_be_computed_is_told_before_the_training(registry, data, options, message):
+    evaluator = make(registry, "evaluator", "validators", **options).build()
+    with pytest.raises(UserError, match=message) as told:
+        evaluator.check(Linear(), role_data(data, checking=True))
+    assert told.value.help

@@ -10,25 +10,19 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from pluglab.components import make
-from pluglab.engine.hardware import Choice, LabFabric
-from pluglab.plugins.registry import Registrar, Registry
+from pluglab.engine.hardware import Hardware, LabFabric
+from pluglab.plugins.registry import Registry
 from pluglab.protocols import Batch, ImageSpec, Progress
-from pluglab.training import builtin as optim
+from pluglab.recipe.resolve import make
 from pluglab.training import set_mode
-from pluglab_gan import plugin
+from tests.registries import registry_of
 
 DIGITS = tuple("0123456789")
 
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
-    registry = Registry()
-    for name, module in (("optim", optim), ("gan", plugin)):
-        registrar = Registrar(name)
-        module.lab_register(registrar)
-        registry.extend(registrar.entries)
-    return registry
+    return registry_of("gan")
 
 
 def spec_of(size: int = 16, channels: int = 3, classes: tuple[str, ...] | None = DIGITS) -> ImageSpec:
@@ -36,7 +30,7 @@ def spec_of(size: int = 16, channels: int = 3, classes: tuple[str, ...] | None =
 
 
 def fabric_of(precision: str = "32") -> Fabric:
-    return LabFabric(Choice("cpu", 1, precision, precision == "bf16", False, 1, ""))
+    return LabFabric(Hardware("cpu", 1, precision, precision == "bf16", False, 1, ""))
 
 
 @pytest.fixture

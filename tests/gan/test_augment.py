@@ -27,7 +27,7 @@ def test_brightness_shifts_each_image_by_one_number():
     assert -0.5 <= shift.min() < -0.45 and 0.45 < shift.max() <= 0.5
 
 
-def test_saturation_scales_the_distance_to_grey():
+def test_saturation_scales_the_distance_to_gray():
     x = images(2000, 2)
     y = augment.saturation(x)
     torch.testing.assert_close(y.mean(1), x.mean(1))
@@ -55,7 +55,7 @@ def shifted(image, down, right):
     return moved
 
 
-def test_translation_is_a_shift_of_each_image_with_grey_coming_in():
+def test_translation_is_a_shift_of_each_image_with_gray_coming_in():
     x = images(60, 8)
     y = augment.translation(x, share=0.25)
     found = set()
@@ -106,7 +106,7 @@ def test_shape_kind_and_memory_layout_stay(policy):
     assert y.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_grey_images_have_no_saturation():
+def test_gray_images_have_no_saturation():
     x = images(channels=1)
     torch.testing.assert_close(augment.saturation(x), x)
 

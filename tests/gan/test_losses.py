@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pluglab.components import make
+from pluglab.recipe.resolve import make
 from pluglab_gan.losses import LabelOptions, labels
 
 REAL, FAKE = [0.3, -1.2, 2.0], [-0.4, 1.5, 0.0]

@@ -51,12 +51,12 @@ def test_the_last_convolution_of_stylegan2_has_one_more_channel():
     assert count(group=4) - count() == 512 * 9
 
 
-def test_real_and_generated_images_are_judged_apart(build):
+def test_real_and_generated_images_are_discriminated_apart(build):
     options = {"width": 2, "latent_size": 8, "mapping_depth": 2, "attention_heads": 1}
     trainer = build("stylegan2_lite", spec=spec_of(32), minibatch_deviation=4, **options)
     real, fake = images_at(0, 4, 32), torch.zeros(4, 3, 32, 32)
     with torch.no_grad():
-        one, other = trainer.judge(real, fake)
+        one, other = trainer.discriminate(real, fake)
         assert torch.equal(one, trainer.discriminator(real)) and torch.equal(
             other, trainer.discriminator(fake)
         )

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from pluglab.components import make
 from pluglab.errors import UserError
 from pluglab.protocols import ImageSpec
+from pluglab.recipe.resolve import make
 from pluglab_gan.attention import SelfAttention
-from pluglab_gan.spectral import settle, spectrally_normalised
+from pluglab_gan.spectral import spectrally_normalized, update_spectral_norm
 
 from .conftest import spec_of
 
@@ -54,7 +54,7 @@ def test_sngan_is_dcgan_without_batch_norm_in_d_but_with_its_biases(networks):
     assert count(found["discriminator"]) == count(printed["discriminator"]) - norms + biases
 
 
-def test_sngan_as_printed_is_dcgan_with_normalised_weights(networks):
+def test_sngan_as_printed_is_dcgan_with_normalized_weights(networks):
     found = networks("sngan", batch_norm=True)
     assert count(found["discriminator"]) == 2_765_568
 
@@ -108,7 +108,7 @@ def test_printed_acgan_makes_multiples_of_four(networks, size):
 @pytest.mark.parametrize("shape", [(28, 28), (256, 256), (8, 8), (64, 32)])
 def test_a_size_that_the_network_cannot_make_is_told_before_training(registry, name, shape):
     spec = ImageSpec(3, *shape, 100, tuple("ab"))
-    with pytest.raises(UserError, match=f"not {shape[0]} x {shape[1]}") as error:
+    with pytest.raises(UserError, match=f"images of {shape[0]} x {shape[1]}: it wants squares") as error:
         make(registry, "trainer", name).build({"train": spec})
     assert "size" in error.value.help[0]
 
@@ -116,7 +116,7 @@ def test_a_size_that_the_network_cannot_make_is_told_before_training(registry, n
 @pytest.mark.parametrize("shape", [(30, 30), (4, 4), (32, 16)])
 def test_so_is_one_that_the_printed_acgan_cannot_make(registry, shape):
     spec = ImageSpec(3, *shape, 100, tuple("ab"))
-    with pytest.raises(UserError, match=f"not {shape[0]} x {shape[1]}"):
+    with pytest.raises(UserError, match=f"images of {shape[0]} x {shape[1]}: it wants squares"):
         make(registry, "trainer", "acgan", preset="printed").build({"train": spec})
 
 
@@ -162,7 +162,7 @@ def layers():
 
 @pytest.mark.parametrize("autocast", [False, True])
 def test_spectral_norm_makes_the_largest_singular_value_one(autocast):
-    network, x = spectrally_normalised(layers()), torch.randn(2, 3, 8, 8)
+    network, x = spectrally_normalized(layers()), torch.randn(2, 3, 8, 8)
     with torch.no_grad():
         for part in (network[0], network[1], network[3]):
             part.parametrizations.weight.original.mul_(7).add_(0.1)
@@ -172,7 +172,7 @@ def test_spectral_norm_makes_the_largest_singular_value_one(autocast):
     assert spectral_norms(network.eval()) == pytest.approx([1, 1, 1], rel=1e-3)
 
 
-def test_every_weight_of_the_discriminators_is_normalised(networks):
+def test_every_weight_of_the_discriminators_is_normalized(networks):
     for name in ("sngan", "acgan"):
         found = networks(name, 16, width=8)["discriminator"]
         free = [layer for layer in found.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
@@ -180,17 +180,17 @@ def test_every_weight_of_the_discriminators_is_normalised(networks):
         assert free == ([found.classifier] if name == "acgan" else [])
 
 
-def test_an_average_of_normalised_weights_is_normalised_by_its_own_singular_values():
+def test_an_average_of_normalized_weights_is_normalized_by_its_own_singular_values():
     """The average's singular vectors are those of its own weights, not an average of vectors."""
-    network = spectrally_normalised(layers())
+    network = spectrally_normalized(layers())
     average = copy.deepcopy(network).eval()
     for step in range(40):
         torch.manual_seed(step)
         for follower, leader in zip(average.buffers(), network.buffers(), strict=True):
             follower.lerp_(torch.randn_like(leader), 0.1)  # as if they turned fast
-        settle(average)
+        update_spectral_norm(average)
     for _ in range(30):
-        settle(average)
+        update_spectral_norm(average)
     assert not any(part.training for part in average.modules())
     assert spectral_norms(average) == pytest.approx([1, 1, 1], rel=1e-2)
 

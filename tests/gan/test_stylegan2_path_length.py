@@ -50,15 +50,15 @@ def test_the_gradient_of_the_penalty_passes_gradcheck():
 
 
 def test_the_penalty_is_the_variance_around_a_mean_of_all_calls_that_later_only_follows():
-    regulariser, batches = PathLength(), normal(4, 8).abs()
+    regularizer, batches = PathLength(), normal(4, 8).abs()
     for calls, lengths in enumerate(batches):
-        penalty = regulariser.penalty(lengths, lengths.mean(), calls)
+        penalty = regularizer.penalty(lengths, lengths.mean(), calls)
         mean = batches[: calls + 1].mean()
-        torch.testing.assert_close(regulariser.mean, mean)
+        torch.testing.assert_close(regularizer.mean, mean)
         torch.testing.assert_close(penalty, (lengths - mean).square().mean())
-    before = regulariser.mean
-    regulariser.penalty(batches[0], batches[0].mean(), calls=10_000)
-    torch.testing.assert_close(regulariser.mean, (1 - RATE) * before + RATE * batches[0].mean())
+    before = regularizer.mean
+    regularizer.penalty(batches[0], batches[0].mean(), calls=10_000)
+    torch.testing.assert_close(regularizer.mean, (1 - RATE) * before + RATE * batches[0].mean())
 
 
 def test_the_mean_takes_no_part_in_the_gradient():

@@ -1,4 +1,4 @@
-"""The training of StyleGAN2-lite: its two lazy regularisers, what a resume keeps, and sampling."""
+"""The training of StyleGAN2-lite: its two lazy regularizers, what a resume keeps, and sampling."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pluglab.capabilities import Generates, HasNetworks, HasSampling, Samples, can
 from pluglab.cli.networks import describe
 from pluglab.errors import UserError
-from pluglab.protocols import HasNetworks, HasSampling, Progress, Samples
+from pluglab.protocols import Progress
 from pluglab.training import modules_of, set_mode
 from pluglab_gan import stylegan2
 from pluglab_gan.stylegan2_path_length import path_lengths
-from pluglab_metrics.sampling import Generates
 
 from .conftest import images_at, spec_of, tensors, train
 
@@ -65,8 +65,8 @@ def lively(trainer):
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 @pytest.mark.parametrize("options", [{}, {"start": "style"}, {"r1": 0, "gradient_penalty": 10}])
 def test_every_weight_trains_and_every_figure_is_a_finite_float32_scalar(small, precision, options):
-    """Step 0 has every regulariser, so that each is differentiated twice in that precision."""
-    trainer = small(precision=precision, diff_augment=["colour", "translation", "cutout"], **options)
+    """Step 0 has every regularizer, so that each is differentiated twice in that precision."""
+    trainer = small(precision=precision, diff_augment=["color", "translation", "cutout"], **options)
     before = weights(trainer)
     figures = steps(trainer, 0, 1)
     figures |= steps(trainer, 1, 3)
@@ -81,13 +81,13 @@ def test_every_weight_trains_and_every_figure_is_a_finite_float32_scalar(small, 
     assert not [name for name in before if torch.equal(before[name], after[name])]
 
 
-def test_regularisers_in_bf16_agree_with_float32(small):
+def test_regularizers_in_bf16_agree_with_float32(small):
     one, other = (steps(small(precision=precision, width=16), 0, 1) for precision in ("32", "bf16"))
     for name in ("loss/r1", "training/path_length"):
         torch.testing.assert_close(other[name], one[name], rtol=0.05, atol=0)
 
 
-def test_regularisers_are_left_out_in_the_steps_between(small):
+def test_regularizers_are_left_out_in_the_steps_between(small):
     trainer = small()
     for step in range(9):
         figures = steps(trainer, step, step + 1)
@@ -104,7 +104,7 @@ def test_a_path_length_step_counts_as_often_as_it_is_left_out(small):
     found = gradients(trainer.generator)
 
     torch.manual_seed(6)
-    latents = trainer.draw(4)
+    latents = trainer.training_latents(4)
     styles = trainer.generator.repeated(trainer.generator.mapping(latents))
     noise = stylegan2.networks.draw_noise(4, 4, latents.device)
     fake = trainer.generator.synthesis(styles, noise)
@@ -120,7 +120,7 @@ def test_a_path_length_step_counts_as_often_as_it_is_left_out(small):
 def test_a_shift_of_nothing_has_the_derivative_of_the_styles(small):
     trainer = small(style_mixing=0.0)
     shift = trainer.shift(3, Progress(0, 100))
-    z, y = trainer.draw(3), torch.randn(3, 3, 32, 32)
+    z, y = trainer.training_latents(3), torch.randn(3, 3, 32, 32)
     noise = stylegan2.networks.draw_noise(3, 4, z.device)
     styles = trainer.generator.repeated(trainer.generator.mapping(z))
     expected = path_lengths(trainer.generator.synthesis(styles, noise), styles, y)
@@ -131,7 +131,7 @@ def test_a_shift_of_nothing_has_the_derivative_of_the_styles(small):
 def test_neither_network_is_touched_by_the_step_of_the_other(small):
     trainer, progress = small(), Progress(0, 100)
     untouched = copy.deepcopy(trainer.generator.state_dict())
-    fake = trainer.generator(trainer.draw(4))
+    fake = trainer.generator(trainer.training_latents(4))
     after_forward = copy.deepcopy(trainer.generator.mapping.mean)
     trainer.train_discriminator(images_at(0, 4, 32), fake.detach(), progress)
     assert all(gradient is None for gradient in gradients(trainer.generator).values())
@@ -140,7 +140,7 @@ def test_neither_network_is_touched_by_the_step_of_the_other(small):
         assert name == "mapping.batches" or torch.equal(value, expected), name
 
     fixed, of_discriminator = tensors(trainer), gradients(trainer.discriminator)
-    trainer.update_generator(trainer.loss.generator(trainer.judge_fake(fake)), fake)
+    trainer.update_generator(trainer.loss.generator(trainer.discriminate_fake(fake)), fake)
     for name, gradient in gradients(trainer.discriminator).items():
         assert torch.equal(gradient, of_discriminator[name])
     for name, value in tensors(trainer).items():
@@ -169,7 +169,7 @@ def test_a_resumed_run_ends_with_the_same_bits_wherever_it_stopped(small):
 def test_each_network_descends_its_own_loss(small):
     """Against images, latents and noise that stay the same."""
     trainer, progress = small(style_mixing=0.0), Progress(1, 100)
-    real, z = images_at(0, 4, 32), trainer.draw(4)
+    real, z = images_at(0, 4, 32), trainer.training_latents(4)
     noise = stylegan2.networks.draw_noise(4, 4, z.device)
     fake = trainer.generator(z, None, noise).detach()
     losses = [trainer.train_discriminator(real, fake, progress)["loss/discriminator"] for _ in range(10)]
@@ -177,7 +177,7 @@ def test_each_network_descends_its_own_loss(small):
     losses = []
     for _ in range(10):
         fake = trainer.generator(z, None, noise)
-        losses.append(trainer.loss.generator(trainer.judge_fake(fake)))
+        losses.append(trainer.loss.generator(trainer.discriminate_fake(fake)))
         trainer.update_generator(losses[-1], fake)
     assert losses[-1] < 0.9 * losses[0]
 
@@ -187,7 +187,8 @@ def test_each_network_descends_its_own_loss(small):
 
 def test_it_can_sample_generate_and_list_its_networks(small):
     trainer = small()
-    assert all(isinstance(trainer, able) for able in (Samples, Generates, HasNetworks, HasSampling))
+    for able in (Samples, Generates, HasNetworks, HasSampling):
+        assert can(trainer, able) and can(type(trainer), able)
     described = {network.name: network.parameters for network in describe(trainer)}
     counted = {name: sum(p.numel() for p in m.parameters()) for name, m in modules_of(trainer).items()}
     assert described == counted
@@ -254,11 +255,11 @@ def test_sampling_leaves_the_mean_style_alone(small):
 
 @pytest.mark.parametrize(("height", "width"), [(28, 28), (48, 48), (256, 256), (16, 16), (64, 32)])
 def test_other_sizes_are_refused_with_the_way_out(small, height, width):
-    with pytest.raises(UserError, match=f"cannot make images of {height} x {width}") as caught:
+    with pytest.raises(UserError, match=f"cannot take images of {height} x {width}") as caught:
         small(spec=replace(spec_of(32), height=height, width=width))
     assert "size" in caught.value.help[0]
 
 
-def test_grey_images_are_fine(small):
+def test_gray_images_are_fine(small):
     trainer = small(spec=spec_of(32, channels=1))
     assert trainer.sample(2, None, generator()).shape == (2, 1, 32, 32)

@@ -8,9 +8,19 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pluglab.components import make
+from pluglab.capabilities import (
+    Classifies,
+    Diagnoses,
+    Generates,
+    HasNetworks,
+    Samples,
+    SamplesClasses,
+    can,
+)
 from pluglab.errors import UserError
-from pluglab.protocols import Classifies, Diagnoses, HasNetworks, Progress, Samples
+from pluglab.evaluating import classes_of
+from pluglab.protocols import Batch, Progress
+from pluglab.recipe.resolve import make
 from pluglab.training import modules_of, set_mode
 from pluglab_gan import base
 from pluglab_gan.base import diversity
@@ -20,7 +30,7 @@ from .conftest import batch_at, images_at, spec_of, tensors, train
 METHODS = ["dcgan", "sngan", "sagan", "acgan"]
 EVERYTHING_RANDOM = {
     "loss": {"name": "non_saturating", "real_label": (0.7, 1.2), "fake_label": (0, 0.3), "flips": 0.1},
-    "diff_augment": ["colour", "translation", "cutout"],
+    "diff_augment": ["color", "translation", "cutout"],
     "instance_noise": 0.2,
     "latent_distribution": "uniform",
     "discriminator_steps": 2,
@@ -90,8 +100,9 @@ def test_the_step_of_d_stops_before_g(build, method, monkeypatch):
     trainer = build(method)
     before = {k: v for k, v in parameters(trainer).items() if k.startswith("generator")}
     seen = []
-    judge = trainer.judge
-    monkeypatch.setattr(trainer, "judge", lambda real, fake: seen.append(fake) or judge(real, fake))
+    discriminate = trainer.discriminate
+    noted = lambda real, fake: seen.append(fake) or discriminate(real, fake)  # noqa: E731
+    monkeypatch.setattr(trainer, "discriminate", noted)
     monkeypatch.setattr(trainer, "update_generator", lambda loss, fake: loss.detach())
     train(trainer, 0, 1, total=1)
     assert seen and not any(fake.requires_grad for fake in seen)
@@ -120,7 +131,7 @@ def test_the_step_of_g_computes_no_gradient_of_ds_weights(build):
         name: {m.weight.data_ptr() for m in net.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))}
         for name, net in (("g", trainer.generator), ("d", trainer.discriminator))
     }
-    fake = trainer.generator(trainer.draw(4))
+    fake = trainer.generator(trainer.training_latents(4))
     with ConvolutionGradients() as found:
         trainer.train_generator(fake)
     of_g = [computed for weight, computed in found.of_weights if weight in weights["g"]]
@@ -132,7 +143,7 @@ def test_the_step_of_g_computes_no_gradient_of_ds_weights(build):
 def test_g_gets_the_same_gradient_as_from_one_backward_pass_through_both(build):
     trainer = build("sngan")
     trainer.discriminator.eval()  # the same power iterations in both
-    fake = trainer.generator(trainer.draw(4))
+    fake = trainer.generator(trainer.training_latents(4))
     trainer.loss.generator(trainer.discriminator(fake)).backward(retain_graph=True)
     expected = [p.grad.clone() for p in trainer.generator.parameters()]
     trainer.generator_optimizer.step = lambda: None
@@ -164,8 +175,9 @@ def test_networks_run_no_more_often_than_the_method_needs(build, method, options
 @pytest.mark.parametrize("method", ["dcgan", "acgan"])
 def test_steps_of_d_share_the_batch(build, method, monkeypatch):
     trainer, seen = build(method, discriminator_steps=3), []
-    judge = trainer.judge
-    monkeypatch.setattr(trainer, "judge", lambda *images: seen.append(images) or judge(*images))
+    discriminate = trainer.discriminate
+    noted = lambda *images: seen.append(images) or discriminate(*images)  # noqa: E731
+    monkeypatch.setattr(trainer, "discriminate", noted)
     train(trainer, 0, 1, total=1)
     real, fake = (torch.cat(part) for part in zip(*seen, strict=True))
     assert [len(r) for r, _ in seen] == [3, 3, 2]
@@ -206,8 +218,8 @@ def test_both_learning_rates_follow_the_schedule(build):
 def test_instance_noise_falls_evenly_to_nothing(build):
     trainer, blank = build("dcgan", instance_noise=0.8, instance_noise_until=0.5), torch.zeros(50, 3, 16, 16)
     for step, sigma in ((0, 0.8), (1, 0.4), (2, 0.0), (3, 0.0)):
-        trainer.start(Progress(step, 4))
-        assert trainer.view(blank).std().item() == pytest.approx(sigma, rel=0.02)
+        trainer.begin_step(Progress(step, 4))
+        assert trainer.augment_for_d(blank).std().item() == pytest.approx(sigma, rel=0.02)
 
 
 def test_real_images_can_take_one_more_tanh(build):
@@ -217,12 +229,12 @@ def test_real_images_can_take_one_more_tanh(build):
 
 
 def test_what_d_sees_is_augmented_alike_for_real_and_generated_images_in_both_steps(build, monkeypatch):
-    trainer, seen = build("dcgan", diff_augment=["colour"]), []
+    trainer, seen = build("dcgan", diff_augment=["color"]), []
     monkeypatch.setattr(
         base, "diff_augment", lambda images, policy: seen.append((len(images), policy)) or images
     )
     train(trainer, 0, 1, total=1)
-    assert seen == [(8, ("colour",))] * 3  # real and generated ones for D, generated ones for G
+    assert seen == [(8, ("color",))] * 3  # real and generated ones for D, generated ones for G
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
@@ -244,10 +256,11 @@ def test_each_network_takes_any_optimizer_of_its_own(build, optimizer):
 @pytest.mark.parametrize("method", METHODS)
 def test_what_evaluators_ask_for_is_there(build, method):
     trainer = build(method)
-    assert isinstance(trainer, Samples) and isinstance(trainer, HasNetworks)
-    assert isinstance(trainer, Diagnoses)
-    assert isinstance(trainer, Classifies) == (method == "acgan")
-    assert trainer.num_classes == (10 if method == "acgan" else 0)
+    for able in (Samples, Generates, HasNetworks, Diagnoses):
+        assert can(trainer, able) and can(type(trainer), able)
+    for able in (Classifies, SamplesClasses):
+        assert can(trainer, able) == can(type(trainer), able) == (method == "acgan")
+    assert classes_of(trainer) == (10 if method == "acgan" else 0)
     for network, inputs in trainer.networks().values():
         assert len(network.eval()(*inputs)) == 2
 
@@ -279,7 +292,7 @@ def test_samples_are_those_of_the_averaged_weights_and_of_their_generator(build,
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_the_average_of_a_normalised_generator_stays_normalised(build):
+def test_the_average_of_a_normalized_generator_stays_normalized(build):
     trainer = build("sagan", ema_half_life=50, generator_optimizer={"name": "adam", "lr": 0.01})
     train(trainer, 0, 12, total=12)
     for layer in trainer.ema.network.modules():
@@ -290,7 +303,7 @@ def test_the_average_of_a_normalised_generator_stays_normalised(build):
 
 def test_uniform_latents_are_uniform_in_training_and_sampling(build):
     trainer = build("dcgan", latent_distribution="uniform")
-    for latents in (trainer.draw(1000), trainer.latents(1000, generator())):
+    for latents in (trainer.training_latents(1000), trainer.latents(1000, generator())):
         assert latents.shape == (1000, 100)
         assert -1 <= latents.min() < -0.99 and 0.99 < latents.max() <= 1
         assert latents.std().item() == pytest.approx(3**-0.5, rel=0.01)
@@ -320,9 +333,7 @@ def test_acgan_learns_to_make_what_is_asked_for(build):
         torch.manual_seed(step)
         labels = torch.arange(16) % 2
         images = 0.2 * images_at(step, n=16) + (labels - 0.5)[:, None, None, None]
-        trainer.step(
-            {"train": batch_at(step)["train"]._replace(images=images, labels=labels)}, Progress(step, 60)
-        )
+        trainer.step({"train": Batch(images, labels)}, Progress(step, 60))
     latents = trainer.latents(20, generator())
     dark, light = (trainer.generate(latents, torch.full((20,), label)).mean((1, 2, 3)) for label in (0, 1))
     assert (light - dark > 0.5).float().mean() > 0.9
@@ -331,7 +342,7 @@ def test_acgan_learns_to_make_what_is_asked_for(build):
 def test_acgan_on_data_without_labels_is_told_before_training(registry):
     with pytest.raises(UserError, match="this data has no classes") as error:
         make(registry, "trainer", "acgan").build({"train": replace(spec_of(), classes=None)})
-    assert "labelled" in error.value.help[0]
+    assert "labeled" in error.value.help[0]
 
 
 # Health -------------------------------------------------------------------------------------------
@@ -359,7 +370,7 @@ def test_what_goes_wrong_is_said_with_a_remedy(build, method, scalar, value, wor
 def test_a_generator_that_has_just_started_has_not_collapsed(build):
     trainer = build("dcgan")
     for step, total, told in [(49, 100, 0), (50, 100, 1), (299, 9000, 0), (300, 9000, 1)]:
-        trainer.start(Progress(step, total))
+        trainer.begin_step(Progress(step, total))
         assert len(trainer.diagnose({"training/diversity": 0.0})) == told, (step, total)
 
 
@@ -387,6 +398,6 @@ def test_the_gradient_at_an_image_is_that_of_its_own_loss(build):
     """G's loss -d of a linear d(x) = w.x has a gradient of length |w| at each image, whatever the batch."""
     trainer, w = build("dcgan", loss="hinge"), torch.randn(3 * 16 * 16)
     for n in (2, 8):
-        fake = trainer.generator(trainer.draw(n))
+        fake = trainer.generator(trainer.training_latents(n))
         loss = trainer.loss.generator(fake.flatten(1) @ w)
         assert trainer.update_generator(loss, fake).item() == pytest.approx(w.norm().item(), rel=1e-4)

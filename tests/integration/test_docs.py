@@ -47,7 +47,7 @@ def lab(*words: str) -> int:
 
 @pytest.fixture(scope="module")
 def plugins() -> Plugins:
-    return load_plugins(only="autoencoder,datasets,diffusion,domain_adaptation,gan,metrics")
+    return load_plugins(only="autoencoder,datasets,diffusion,domain_adaptation,export,gan,metrics")
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_every_environment_variable_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "more"), [(RecipeOptions, ["variants", "extends"]), (Machine, []), (Selection, [])]
+    ("model", "more"), [(RecipeOptions, ["variants", "matrix", "extends"]), (Machine, []), (Selection, [])]
 )
 def test_every_key_of_a_recipe_is_documented(model: type, more: list[str]) -> None:
     text = page("recipes.md")

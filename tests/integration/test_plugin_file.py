@@ -51,6 +51,7 @@ def test_a_run_remembers_its_plugin_file(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(RECIPE)
     lab("run", "mine.toml", "--plugin", "mine.py", "--set", "steps=2")
     (folder,) = (tmp_path / "runs" / "mine").iterdir()
-    again = json.loads(lab("evaluate", folder, "--json").stdout)
     results = json.loads((folder / "results.json").read_text())
-    assert again == {folder.name: results["scalars"]}
+    (again,) = json.loads(lab("evaluate", folder, "--json").stdout)[folder.name]
+    assert again["step"] == 2 and again["scalars"] == results["scalars"]
+    assert again["protocols"] == results["protocols"] and not again["tainted"]

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from pluglab.cli import main
-from pluglab.components import make
 from pluglab.observers.console import progress_bar
 from pluglab.plugins.loading import load_plugins
 from pluglab.protocols import DataContext
+from pluglab.recipe.resolve import make
 from tests.core.support import TOYS, only_run
 from tests.core.test_preparation import GENERATORS
 

@@ -2,63 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from torch import Tensor
 
-from pluglab.components import Component, make
-from pluglab.data import Images, to_float
-from pluglab.errors import UserError
+from pluglab.components import Component
+from pluglab.data import Images
 from pluglab.plugins.registry import Registrar, Registry
-from pluglab.protocols import DataContext, EvaluationContext, ImageSpec, Prepares
-from pluglab_metrics.plugin import lab_register
+from pluglab.protocols import DataContext, EvaluationContext, Prepares, RoleData
+from pluglab.recipe.resolve import make
+from tests.evaluation import SilentBar, context_in, role_data
+from tests.metrics.models import Labeler, Pool
+from tests.registries import registry_of
 
-
-@dataclass
-class FakeData:
-    """`EvaluationData` over an `Images`."""
-
-    role: str
-    split: str
-    images: Images
-    hidden: bool = False
-
-    @property
-    def spec(self) -> ImageSpec:
-        return self.images.spec
-
-    @property
-    def labelled(self) -> bool:
-        return self.images.labels is not None
-
-    @property
-    def labels(self) -> Tensor:
-        if self.images.labels is None:
-            raise UserError("no labels")
-        return self.images.labels
-
-    def batches(self, size: int = 500, limit: int | None = None) -> Iterator[Tensor]:
-        yield from to_float(self.raw(limit)).split(size)
-
-    def raw(self, limit: int | None = None) -> Tensor:
-        return self.images.pixels[:limit]
-
-
-class SilentBar:
-    """A progress bar that shows nothing."""
-
-    def __init__(self, title: str, total: int) -> None: ...
-    def __enter__(self) -> SilentBar:
-        return self
-
-    def __exit__(self, *exc: object) -> None: ...
-    def advance(self, amount: int = 1) -> None: ...
+METRICS = {
+    "f1": "torchmetrics.classification:MulticlassF1Score",
+    "task_f1": "torchmetrics.classification:F1Score",
+    "calibration": "torchmetrics.classification:MulticlassCalibrationError",
+    "hits": "torchmetrics.classification:MulticlassAccuracy",
+    "mean": "torchmetrics:MeanMetric",
+    "ssim": "torchmetrics.image:StructuralSimilarityIndexMeasure",
+    "psnr": "torchmetrics.image:PeakSignalNoiseRatio",
+    "variation": "torchmetrics.image:TotalVariation",
+    "tiny_kid": "tests.metrics.models:TinyKID",
+    "cosine": "torchmetrics:CosineSimilarity",
+    "per_class": "tests.metrics.models:per_class_accuracy",
+}
 
 
 @pytest.fixture
@@ -69,9 +42,7 @@ def data_context(tmp_path: Path) -> DataContext:
 @pytest.fixture
 def context(tmp_path: Path) -> EvaluationContext:
     """The last step of a run without a history."""
-    run = tmp_path / "run"
-    where = {"run": run, "folder": run / "figures", "cache": tmp_path / "cache"}
-    return EvaluationContext("it", 100, 100, 0, **where, history=[], device=torch.device("cpu"))
+    return context_in(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -84,9 +55,13 @@ def digits() -> Images:
 
 @pytest.fixture(scope="session")
 def registry() -> Registry:
-    registrar = Registrar("metrics")
-    lab_register(registrar)
-    return Registry(registrar.entries)
+    registry, registrar = registry_of("metrics"), Registrar("models")
+    registrar.add("feature_extractor", "pool", Pool)
+    registrar.add("feature_extractor", "labeler", Labeler)
+    for name, target in METRICS.items():
+        registrar.add("metric", name, target)
+    registry.extend(registrar.entries)
+    return registry
 
 
 @pytest.fixture
@@ -103,16 +78,12 @@ def build(registry: Registry, data_context: DataContext) -> Callable[..., Any]:
     return build
 
 
-@pytest.fixture
-def two_domains(digits: Images) -> dict[str, dict[str, FakeData]]:
+@pytest.fixture(scope="session")
+def domains(digits: Images) -> dict[str, Images]:
     """Digits, and the same digits inverted without labels."""
-    inverted = Images(255 - digits.pixels, None, digits.classes)
-    return {
-        "source": {"test": FakeData("source", "test", digits)},
-        "target": {"test": FakeData("target", "test", inverted)},
-    }
+    return {"source": digits, "target": Images(255 - digits.pixels, None, digits.classes)}
 
 
 @pytest.fixture
-def data_of() -> Callable[..., FakeData]:
-    return FakeData
+def two_domains(domains: dict[str, Images]) -> RoleData:
+    return role_data(domains)

@@ -5,6 +5,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix
 from pluglab.data import Images, derived_seed
 from pluglab.errors import UserError
 from pluglab_metrics.accuracy import by_class, confusion
+from tests.evaluation import role_data
 
 
 class Guesser:
@@ -37,8 +38,8 @@ def test_equals_scikit_learn(build, two_domains, context, digits):
     assert [row[3] for row in rows] == list("1234567890")
 
 
-def test_another_split_has_its_own_name(build, data_of, context, digits):
-    data = {"train": {"validation": data_of("train", "validation", digits)}}
+def test_another_split_has_its_own_name(build, context, digits):
+    data = role_data({"train": {"validation": digits}})
     found = build("evaluator", "accuracy", split="validation").evaluate(Guesser(digits), data, context)
     assert list(found.scalars) == ["accuracy/train/validation"]
 
@@ -61,7 +62,7 @@ def test_no_labels_at_all_is_an_error(build, two_domains, context, digits):
     [
         ({"roles": ["sauce"]}, "no role 'sauce'"),
         ({"roles": ["source"], "split": "dev"}, "no split 'dev'"),
-        ({"split": "dev"}, "no role has a split 'dev'"),
+        ({"split": "dev"}, "no split 'dev'"),
     ],
 )
 def test_unknown_role_or_split(build, two_domains, context, digits, options, message):
@@ -77,7 +78,7 @@ def test_classes_without_images_and_guesses_beyond_the_classes():
     assert rows == [("a", 50.0, 2, "4"), ("b", "no images", 0, ""), ("c", 100.0, 1, "")]
 
 
-def test_picture_with_long_names_and_many_classes(build, data_of, context):
+def test_picture_with_long_names_and_many_classes(build, context):
     generator = torch.Generator().manual_seed(derived_seed("images"))
     pixels = torch.randint(0, 256, (200, 1, 4, 4), generator=generator).to(torch.uint8)
     names = tuple(f"class number {i}" for i in range(40))
@@ -87,8 +88,8 @@ def test_picture_with_long_names_and_many_classes(build, data_of, context):
         def predict(self, images, role):
             return torch.eye(40)[torch.zeros(len(images), dtype=torch.int64)]
 
-    data = {"train": {"test": data_of("train", "test", images)}}
+    data = role_data({"train": images})
     found = build("evaluator", "accuracy").evaluate(First(), data, context)
     assert found.scalars["accuracy/train"] == pytest.approx(2.5)
-    picture = found.figures["confusion_train"]
+    picture = found.figures["confusion_train"].array
     assert picture.dtype == "uint8" and picture.shape[1] >= 700 and picture.shape[2] == 3

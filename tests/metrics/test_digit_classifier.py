@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from pluglab.components import make
 from pluglab.data import Images
 from pluglab.errors import UserError
-from pluglab.plugins.registry import Registrar, Registry
-from pluglab_metrics.plugin import lab_register
+from pluglab.plugins.registry import Registrar
+from pluglab.recipe.resolve import make
+from tests.registries import registry_of
 
 
 class TinyDigits:
@@ -30,10 +30,9 @@ def tiny(digits):
 
 @pytest.fixture
 def classifier(tiny):
-    registrar = Registrar("metrics")
-    lab_register(registrar)
+    registry, registrar = registry_of("metrics"), Registrar("tiny")
     registrar.add("dataset", "tiny", tiny)
-    registry = Registry(registrar.entries)
+    registry.extend(registrar.entries)
 
     def build(**options):
         options = {"dataset": "tiny", "steps": 120, "shift": 0, **options}
@@ -83,12 +82,12 @@ def test_a_damaged_cache_is_trained_again(classifier, tiny, data_context):
     assert tiny.prepared == 2
 
 
-def test_other_sizes_and_colours_are_adapted(classifier, digits, data_context):
+def test_other_sizes_and_colors_are_adapted(classifier, digits, data_context):
     extractor = classifier()
     extractor.prepare(data_context)
     original = extractor(digits.pixels[:50])
-    colour = digits.pixels[:50].expand(-1, 3, -1, -1).contiguous()
-    torch.testing.assert_close(extractor(colour).features, original.features, rtol=1e-3, atol=1e-3)
+    color = digits.pixels[:50].expand(-1, 3, -1, -1).contiguous()
+    torch.testing.assert_close(extractor(color).features, original.features, rtol=1e-3, atol=1e-3)
     large = digits.pixels[:50].repeat_interleave(4, 2).repeat_interleave(4, 3)
     same = extractor(large).logits.argmax(1) == original.logits.argmax(1)
     assert same.float().mean() > 0.9

@@ -9,10 +9,11 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from pluglab.data import Images, to_float
 from pluglab.errors import UserError
+from pluglab.evaluating import images_at, sample_rows
 from pluglab_metrics.curves import grouped
 from pluglab_metrics.distance import proxy_a_distance
-from pluglab_metrics.roles import images_at, pick
-from pluglab_metrics.tsne import UNLABELLED, to_plane
+from pluglab_metrics.tsne import UNLABELED, to_plane
+from tests.evaluation import role_data
 
 
 class Pixels:
@@ -25,18 +26,19 @@ class Pixels:
         return images * 0.5
 
 
-def is_picture(array):
+def is_picture(figure):
+    array = figure.array
     return array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3 and array.shape[1] >= 700
 
 
 def test_picked_images_are_fixed_spread_and_fetched_across_batches(two_domains, digits):
     data = two_domains["source"]["test"]
-    index = pick(data, 300, seed=1)
-    assert torch.equal(index, pick(data, 300, seed=1))
-    assert not torch.equal(index, pick(data, 300, seed=2))
+    index = sample_rows(data, 300, seed=1)
+    assert torch.equal(index, sample_rows(data, 300, seed=1))
+    assert not torch.equal(index, sample_rows(data, 300, seed=2))
     assert index.unique().numel() == 300 and index.max() > 1500
     assert torch.equal(images_at(data, index, size=64), to_float(digits.pixels[index]))
-    assert len(pick(data, 10**6, seed=1)) == len(digits)
+    assert len(sample_rows(data, 10**6, seed=1)) == len(digits)
 
 
 def test_tsne_pictures_of_two_domains_and_of_one(build, two_domains, context):
@@ -45,24 +47,24 @@ def test_tsne_pictures_of_two_domains_and_of_one(build, two_domains, context):
     assert set(found.figures) == {"by_class", "by_domain"}
     assert all(map(is_picture, found.figures.values()))
     again = evaluator.evaluate(Pixels(), two_domains, context)
-    assert (found.figures["by_class"] == again.figures["by_class"]).all()
+    assert (found.figures["by_class"].array == again.figures["by_class"].array).all()
     single = evaluator.evaluate(Pixels(), {"source": two_domains["source"]}, context)
     assert list(single.figures) == ["by_class"]
     assert list(evaluator.evaluate(Pixels(), {"t": two_domains["target"]}, context).figures) == ["all"]
 
 
-def test_unlabelled_points_are_grey_below_the_others(build, two_domains):
+def test_unlabeled_points_are_gray_below_the_others(build, two_domains):
     evaluator = build("evaluator", "latent_tsne", points=100)
     parts = [two_domains[role]["test"] for role in ("source", "target")]
     cloud = evaluator._cloud(Pixels(), parts, seed=0)
     series = cloud.by_class()
     assert series[0].name == "no label" and series[0].mask.sum() == 50
-    assert (cloud.labels[cloud.domains == 1] == UNLABELLED).all()
+    assert (cloud.labels[cloud.domains == 1] == UNLABELED).all()
     assert [s.name for s in series[1:]] == [str(i) for i in np.unique(cloud.labels[:50])]
     assert [s.name for s in cloud.by_domain()] == ["source", "target"]
 
 
-def test_tsne_keeps_neighbours(digits):
+def test_tsne_keeps_neighbors(digits):
     features = digits.pixels[:400].flatten(1).float().numpy()
     plane, labels = to_plane(features, 30, 0), digits.labels[:400].numpy()
     assert plane.shape == (400, 2)
@@ -99,7 +101,7 @@ def test_proxy_a_distance_evaluator(build, two_domains, context):
 HISTORY = [
     {"type": "step", "step": 10, "scalars": {"lr": 0.1, "loss/class": 2.0, "loss/domain": 0.7}},
     {"type": "evaluation", "step": 10, "name": "accuracy", "scalars": {"accuracy/target": 50.0}},
-    {"type": "lab_health", "step": 15, "message": "D saturated"},
+    {"type": "health", "step": 15, "message": "D saturated"},
     {"type": "step", "step": 15, "scalars": {"accuracy": 0.5, "domain": 0.6, "speed/images_per_s": 900.0}},
     {"type": "step", "step": 20, "scalars": {"lr": 0.05, "loss/class": 1.0, "loss/domain": float("nan")}},
     {"type": "step", "step": 20, "scalars": {"accuracy": 0.7}},
@@ -142,13 +144,13 @@ def test_reconstruction_errors(build, two_domains, context, digits):
     assert scalars["mse_per_pixel/source/reconstruction"] == pytest.approx(expected / 4)
 
 
-def test_several_kinds_of_reconstruction_in_colour(build, data_of, context, digits):
+def test_several_kinds_of_reconstruction_in_color(build, context, digits):
     class Kinds:
         def reconstruct(self, images, role):
             return {"perfect": images, "black": torch.full_like(images, -1)}
 
-    colour = Images(digits.pixels[:30], digits.labels[:30]).in_colour()
-    data = {"train": {"test": data_of("train", "test", colour)}}
+    color = Images(digits.pixels[:30], digits.labels[:30]).in_color()
+    data = role_data({"train": color})
     found = build("evaluator", "reconstructions").evaluate(Kinds(), data, context)
     assert found.scalars["reconstruction_mse/train/perfect"] == 0
     assert is_picture(found.figures["train"])

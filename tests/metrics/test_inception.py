@@ -64,8 +64,8 @@ def test_network_and_resizing_equal_torch_fidelity(build, weights, digest, image
     assert expected.std() > 1e-3
     torch.testing.assert_close(found.features, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
     torch.testing.assert_close(found.logits, logits, rtol=1e-4, atol=1e-4 * logits.abs().max().item())
-    grey = extractor(images[:, :1])
-    torch.testing.assert_close(grey.features, extractor(images[:, :1].expand(-1, 3, -1, -1)).features)
+    gray = extractor(images[:, :1])
+    torch.testing.assert_close(gray.features, extractor(images[:, :1].expand(-1, 3, -1, -1)).features)
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (299, 299), (400, 31)])

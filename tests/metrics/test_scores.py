@@ -17,7 +17,7 @@ from pluglab_metrics.extractors.base import Features
 from pluglab_metrics.scores.classes import inception_score
 from pluglab_metrics.scores.frechet import Gaussian, RunningGaussian, frechet_distance
 from pluglab_metrics.scores.kernel import squared_mmd
-from pluglab_metrics.scores.neighbours import neighbour_scores
+from pluglab_metrics.scores.neighbors import neighbor_scores
 
 
 def draw(count, dimensions, seed, scale=1.0, shift=0.0):
@@ -134,7 +134,7 @@ def test_kid_over_subsets_is_fixed_by_its_seed_and_near_the_whole(build):
     assert abs(found["kid"] - whole) < 4 * found["kid_std"] / 10
 
 
-# Nearest neighbours ----------------------------------------------------------------------------------------
+# Nearest neighbors ----------------------------------------------------------------------------------------
 
 
 def test_precision_and_recall_equal_torch_fidelity(build):
@@ -152,19 +152,19 @@ def test_density_and_coverage_equal_their_definitions():
     real, made = draw(1100, 4, 0), draw(150, 4, 1, shift=0.5)
     reach = NearestNeighbors(n_neighbors=6).fit(real).kneighbors(real)[0][:, 5]
     inside = np.linalg.norm(real.numpy()[:, None] - made.numpy()[None], axis=2) <= reach[:, None]
-    found = neighbour_scores(real, made, k=5)
+    found = neighbor_scores(real, made, k=5)
     assert found["density"] == pytest.approx(inside.sum() / (5 * len(made)), rel=1e-9)
     assert found["coverage"] == pytest.approx(inside.any(1).mean(), rel=1e-9)
 
 
-def test_neighbours_of_the_same_and_of_far_images():
+def test_neighbors_of_the_same_and_of_far_images():
     rows = draw(200, 5, 0)
-    same = neighbour_scores(rows, rows, k=5)
+    same = neighbor_scores(rows, rows, k=5)
     assert same["precision"] == same["recall"] == same["coverage"] == 1
-    far = neighbour_scores(rows, rows + 1e3, k=5)
+    far = neighbor_scores(rows, rows + 1e3, k=5)
     assert set(far.values()) == {0.0}
     with pytest.raises(UserError, match="more than 5 images"):
-        neighbour_scores(rows[:5], rows, k=5)
+        neighbor_scores(rows[:5], rows, k=5)
 
 
 # Classes ---------------------------------------------------------------------------------------------------

@@ -11,11 +11,12 @@ from pluglab.errors import UserError
 from pluglab_metrics.sliced import (
     down,
     laplacian_pyramid,
-    normalised,
+    normalized,
     patches,
     sliced_wasserstein,
     up,
 )
+from tests.evaluation import role_data
 
 FILTER = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
 
@@ -73,8 +74,8 @@ def test_patches_are_windows_of_their_image():
     assert (found - found[..., :1, :1] == images[0, 0, :7, :7]).all()
 
 
-def test_each_channel_is_normalised_over_all_patches():
-    flat = normalised(5 + 3 * torch.randn(400, 3, 7, 7, generator=rng()))
+def test_each_channel_is_normalized_over_all_patches():
+    flat = normalized(5 + 3 * torch.randn(400, 3, 7, 7, generator=rng()))
     assert flat.shape == (400, 3 * 49)
     channels = flat.view(400, 3, 49).transpose(0, 1).flatten(1)
     assert torch.allclose(channels.mean(1), torch.zeros(3), atol=1e-5)
@@ -95,9 +96,9 @@ def test_in_one_dimension_it_is_the_wasserstein_distance():
     assert sliced_wasserstein(a, b, 10, rng()) == pytest.approx(expected, rel=1e-5)
 
 
-def test_each_scale_sees_what_is_wrong_with_it(build, data_of, context, pictures):
+def test_each_scale_sees_what_is_wrong_with_it(build, context, pictures):
     def score(change=lambda image: image):
-        data = {"train": {"train": data_of("train", "train", pictures)}}
+        data = role_data({"train": pictures})
         evaluator = build("evaluator", "sliced_wasserstein", n=150, patches=32, directions=256)
         return evaluator.evaluate(Repeats(pictures, change), data, context).scalars
 
@@ -112,15 +113,15 @@ def test_each_scale_sees_what_is_wrong_with_it(build, data_of, context, pictures
     assert score() == same
 
 
-def test_of_a_small_folder_it_takes_half_and_says_so(build, data_of, context, pictures):
-    data = {"train": {"train": data_of("train", "train", Images(pictures.pixels[:41]))}}
+def test_of_a_small_folder_it_takes_half_and_says_so(build, context, pictures):
+    data = role_data({"train": Images(pictures.pixels[:41])})
     evaluator = build("evaluator", "sliced_wasserstein", n=1000, patches=8, directions=32)
     found = evaluator.evaluate(Repeats(pictures), data, context)
     assert found.headline == ("sliced_wasserstein_20/mean", "sliced_wasserstein_20/real")
 
 
-def test_images_smaller_than_a_patch_are_refused(build, data_of, context):
+def test_images_smaller_than_a_patch_are_refused(build):
     tiny = Images(torch.zeros(40, 1, 6, 6, dtype=torch.uint8))
-    data = {"train": {"train": data_of("train", "train", tiny)}}
-    with pytest.raises(UserError, match="patches of 7 pixels"):
-        build("evaluator", "sliced_wasserstein", n=20).evaluate(Repeats(tiny), data, context)
+    data = role_data({"train": tiny}, checking=True)
+    with pytest.raises(UserError, match="cannot take images of 6 x 6: it wants 7 pixels a side or more"):
+        build("evaluator", "sliced_wasserstein", n=20).check(Repeats(tiny), data)

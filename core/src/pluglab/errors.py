@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 class LabError(Exception):
@@ -69,14 +69,28 @@ class Span:
         ]
 
 
+KeyPath = tuple[str | int, ...]
+"""The keys that lead to a value of a recipe, from the top: ('evaluate', 0, 'name')."""
+
+
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a recipe. `where` is a span, or words where no file is at fault."""
+    """One thing wrong with a recipe, at the key `path`, or `at_value` at what stands there.
+
+    `where` is that place in the text once it is known: a span, or words where no file is at fault. `note`
+    stands at the caret.
+    """
 
     message: str
     where: Span | str | None = None
     note: str = ""
     help: Sequence[str] = field(default=())
+    path: KeyPath = ()
+    at_value: bool = False
+
+    def below(self, path: KeyPath, *help: str) -> Problem:
+        """The same problem, of a value that lies at `path` of a larger one."""
+        return replace(self, path=(*path, *self.path), help=(*self.help, *help))
 
     def render(self) -> str:
         lines = [f"error: {self.message}"]

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 import warnings
 from typing import Any
 
 from pluglab.errors import LabError
-from pluglab.storage.failures import as_error
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `lab`. Exits 0 done, 1 failed, 2 wrong input, 130 or 143 interrupted and saved."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    words = [word for word in given if word != "--debug"]
     warnings.showwarning = _show_warning
+    # A notebook names a backend that only its own kernel has; nothing here draws into a notebook.
+    os.environ["MPLBACKEND"] = "Agg"
     sys.exit(_run(words, debug))
 
 
@@ -38,6 +40,8 @@ def _run(words: list[str], debug: bool) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:
+        from pluglab.storage.failures import as_error
+
         _show(as_error(error).render(), error, debug)
         return 1
     return 0

@@ -56,7 +56,7 @@ def checks(
     """Every check, in the order in which they are shown.
 
     `data_root` is where the user keeps data sets, `runs` where run folders go, `cache` where prepared data
-    go; folders that do not exist yet are looked at where they would be made.
+    go. Folders that do not exist yet are looked at where they would be made.
     """
     looks: list[tuple[str, Callable[[], Check]]] = [
         ("python", check_python),
@@ -126,7 +126,7 @@ def check_processor() -> Check:
     """Threads and vector units; bf16 doubles the speed of training only where the processor has it."""
     import torch
 
-    from pluglab.engine.hardware import native_bf16
+    from pluglab.training import native_bf16
 
     threads, cores = torch.get_num_threads(), os.cpu_count() or 1
     capability = torch.backends.cpu.get_cpu_capability()

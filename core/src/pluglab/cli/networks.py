@@ -14,8 +14,8 @@ from lightning_fabric.wrappers import is_wrapped
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from pluglab.capabilities import HasNetworks
 from pluglab.errors import RunError
-from pluglab.protocols import HasNetworks
 
 Shape = tuple[int, ...]
 
@@ -171,7 +171,7 @@ def as_json(networks: Sequence[Network]) -> list[dict[str, Any]]:
 
 
 def as_text(networks: Sequence[Network], *, terminal: bool = False, width: int = 110) -> str:
-    """One table a network; with colours and lines for a terminal, else plain characters."""
+    """One table a network; with colors and lines for a terminal, else plain characters."""
     from rich.console import Console
 
     written = io.StringIO()

@@ -1,13 +1,16 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share; those of plugins may use them too."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pluglab.plugins.loading import Plugins, load_plugins
+
+if TYPE_CHECKING:
+    from pluglab.experiments.session import Session
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file.", show_default=False)]
 RunPath = Annotated[
@@ -20,6 +23,16 @@ Sets = Annotated[
         metavar="KEY=VALUE",
         help="Override an option of the recipe, for example --set trainer.optimizer.lr=3e-4; may be given "
         "again. In a recipe with variants it counts for those that have the option.",
+        show_default=False,
+    ),
+]
+PlaceSets = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Where data lie now, --set data.train.path=..., or another option of the machine, "
+        "--set run.device=cpu; may be given again.",
         show_default=False,
     ),
 ]
@@ -38,7 +51,8 @@ DataRoot = Annotated[
         "--data-root",
         envvar="LAB_DATA_ROOT",
         metavar="DIR",
-        help="The folder that holds your data sets (MNIST/, USPS/, ...). It is never written to.",
+        help="The folder that holds your data sets (MNIST/, USPS/, ...). It is never written to. Data of a "
+        "run that have moved are looked for below it.",
         show_default=False,
     ),
 ]
@@ -56,16 +70,12 @@ PluginFiles = Annotated[
     ),
 ]
 # A flag takes no value: its metavar is empty.
-Resume = Annotated[
-    bool,
-    typer.Option("--resume", metavar="", help="Go on with the newest unfinished run of this recipe, if any."),
-]
-DryRun = Annotated[
+AcceptData = Annotated[
     bool,
     typer.Option(
-        "--dry-run",
+        "--accept-data",
         metavar="",
-        help="Check everything and run nothing. Only the cache is filled: data, and judges of samples.",
+        help="Take data that are not those of the run; the change is recorded in run.json.",
     ),
 ]
 Jobs = Annotated[
@@ -79,9 +89,32 @@ Jobs = Annotated[
         show_default=False,
     ),
 ]
+Checkpoint = Annotated[
+    int | None,
+    typer.Option("--checkpoint", metavar="N", help="The checkpoint of step N; else the reported one.", min=0),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", metavar="", help="Replace what an earlier call has written there.")
+]
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
 
 
 def plugins_with(plugins: Plugins, files: list[Path]) -> Plugins:
     """The plugins, with files given by `--plugin`."""
     return load_plugins(files) if files else plugins
+
+
+def session_for(folder: Path, data_root: Path | None, files: list[Path], plugins: Plugins) -> Session:
+    """A session that reads the run in `folder`."""
+    from pluglab.cli.output import echo
+    from pluglab.experiments.session import session_of
+
+    return session_of(folder, data_root, files, plugins_with(plugins, files), echo)
+
+
+def with_jobs(sets: list[str], jobs: int | None) -> list[str]:
+    """`--jobs N` as an override."""
+    if jobs is None:
+        return sets
+    launcher = '"in_turn"' if jobs == 1 else f'{{ name = "processes", jobs = {jobs} }}'
+    return [*sets, f"run.launcher={launcher}"]

@@ -1,23 +1,17 @@
-"""The data path: one uint8 array a split, and batches that are a pure function of (seed, role, step)."""
+"""The training data of a role: one uint8 array, and batches that are a function of (seed, role, step)."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from pluglab.images import Images as Images
+from pluglab.images import Images, to_float
+from pluglab.plugins.returned import check_transformed
 from pluglab.protocols import Batch, Transform
-
-
-def derived_seed(*parts: Any) -> int:
-    """A 63-bit seed that is a fixed function of the parts, the same on every machine."""
-    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
+from pluglab.seeds import derived_seed
 
 
 @lru_cache(maxsize=8)
@@ -37,14 +31,13 @@ def batch_indices(seed: int, role: str, step: int, count: int, size: int) -> Ten
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def to_float(pixels: Tensor) -> Tensor:
-    """uint8 in 0..255 to float in [-1, 1], keeping the memory layout."""
-    return pixels.to(torch.float32).mul_(2 / 255).sub_(1)
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Float in [-1, 1] to uint8, rounded to the nearest level and clamped."""
-    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+def transformed(images: Tensor, transforms: Iterable[Transform], seed: int) -> Tensor:
+    """The images after each transform in turn, whose randomness comes from the seed."""
+    generator = None
+    for transform in transforms:
+        generator = generator or torch.Generator(images.device).manual_seed(seed)
+        images = check_transformed(transform, images, transform(images, generator))
+    return images
 
 
 class ImageArray:
@@ -55,11 +48,17 @@ class ImageArray:
         self.channels_last = channels_last
         self.pixels = (pixels.permute(0, 2, 3, 1) if channels_last else pixels).contiguous().to(device)
         self.labels = None if images.labels is None else images.labels.to(device)
+        self.extra = {name: tensor.to(device) for name, tensor in images.extra.items()}
 
     def take(self, index: Tensor | slice) -> Tensor:
         """Float images in [-1, 1] of these rows."""
         pixels = self.pixels[index]
         return to_float(pixels.permute(0, 3, 1, 2) if self.channels_last else pixels)
+
+    def in_batches(self, size: int, limit: int) -> Iterator[Tensor]:
+        """The first `limit` images in order, `size` at a time."""
+        for start in range(0, limit, size):
+            yield self.take(slice(start, min(start + size, limit)))
 
 
 class Stream:
@@ -86,20 +85,7 @@ class Stream:
     def batch(self, step: int) -> Batch:
         index = batch_indices(self.seed, self.role, step, self.count, self.batch_size)
         index = index[self.rank :: self.world_size].to(self.device, non_blocking=True)
-        images = self._transform(self.array.take(index), step)
-        return Batch(images, None if self.array.labels is None else self.array.labels[index])
-
-    def _transform(self, images: Tensor, step: int) -> Tensor:
-        if not self.transforms:
-            return images
         seed = derived_seed("transform", self.seed, self.role, step, self.rank)
-        generator = torch.Generator(self.device).manual_seed(seed)
-        for transform in self.transforms:
-            images = transform(images, generator)
-        return images
-
-
-def in_batches(array: ImageArray, size: int, limit: int) -> Iterator[Tensor]:
-    """The first `limit` images in order, `size` at a time."""
-    for start in range(0, limit, size):
-        yield array.take(slice(start, min(start + size, limit)))
+        images = transformed(self.array.take(index), self.transforms, seed)
+        labels = None if self.array.labels is None else self.array.labels[index]
+        return Batch(images, labels, {name: tensor[index] for name, tensor in self.array.extra.items()})

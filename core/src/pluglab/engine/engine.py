@@ -3,122 +3,166 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import shlex
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-from pluglab.data.batches import Stream, derived_seed
-from pluglab.data.run_data import Material
-from pluglab.engine import evaluation as evaluations
-from pluglab.engine.findings import Health
+from pluglab.capabilities import Diagnoses, can
+from pluglab.data.batches import Stream
+from pluglab.data.evaluation_data import Evaluated
+from pluglab.data.run_data import RunData
+from pluglab.engine.evaluation import Outcome, check_promise, earlier_figures, evaluate, together
 from pluglab.engine.hardware import LabFabric
-from pluglab.engine.meters import Clock, Meter
+from pluglab.engine.initial_weights import differences
+from pluglab.engine.meters import Clock, Health, Meter
+from pluglab.engine.notices import Notices
 from pluglab.engine.rng_state import random_state, restore_random_state, seed_everything
-from pluglab.engine.selection import Selector
+from pluglab.engine.selection import Promises, Selector, Taint, visible_history
 from pluglab.engine.signals import Signals
-from pluglab.errors import RunError
-from pluglab.plugins.loading import Plugins
-from pluglab.protocols import Diagnoses, Evaluation, EvaluationContext, Progress
+from pluglab.errors import RunError, UserError
+from pluglab.plugins.returned import check_findings, check_logs
+from pluglab.protocols import Batch, EvaluationContext, Progress, RunInfo, Trainer
+from pluglab.recipe.layers import leaves_of
 from pluglab.recipe.recipe import EvaluatorUse, Recipe
-from pluglab.storage.checkpoints import Checkpoints, check_identity
-from pluglab.storage.history import read_history
-from pluglab.storage.run_folder import CHECKPOINTS
-from pluglab.storage.run_info import RunInfo, figures_at
+from pluglab.seeds import derived_seed
+from pluglab.storage.checkpoints import Checkpoints
+from pluglab.storage.run_folder import FORMAT, RunFolder
+from pluglab.training.accumulation import Accumulation
+from pluglab.training.optimizers import Settings, change_settings, settings_of
+from pluglab.training.trainer import optimizers_of, set_mode
 
-FORMAT = 1
+SHOWN = 3  # differences that an error names
 
 
 class Engine:
-    """One run: a recipe's trainer on its material, from its newest checkpoint or from the start."""
+    """One run: a recipe's trainer on its data, from its newest checkpoint or from the start.
+
+    `promises` is what the evaluators have said they will report; `identity` is the run's.
+    """
 
     def __init__(
         self,
         recipe: Recipe,
-        material: Material,
-        plugins: Plugins,
+        run_data: RunData,
         fabric: LabFabric,
         info: RunInfo,
-        cache: Path,
+        *,
+        promises: Promises,
+        identity: str,
+        notices: Notices,
     ) -> None:
-        self.recipe, self.material, self.plugins, self.fabric = recipe, material, plugins, fabric
-        self.info, self.cache = info, cache
-        self.total = info.steps
-        self.checkpoints = Checkpoints(info.folder / CHECKPOINTS)
+        self.recipe, self.data, self.fabric, self.info = recipe, run_data, fabric, info
+        self.identity, self.promises, self.notices = identity, promises, notices
+        self.folder, self.total = RunFolder(info.folder), info.steps
+        self.checkpoints = Checkpoints(self.folder.checkpoints, recipe.options.run.keep_every)
         self.meter, self.clock, self.health = Meter(), Clock(), Health()
-        self.step = 0
-        self.selector = Selector(recipe, material.hidden())
-        self.labels_read: set[str] = set()
-        self.headline: list[str] = []
-        self.signals = Signals()
-        self.observed = True
+        self.step, self.total_was_read = 0, False
+        self.selector, self.signals = Selector(recipe, run_data.hidden(), promises), Signals()
+        self.taint = Taint(_hashes_of(run_data), promises)
         self._mark = (0, 0.0)
-        self._build()
+        self.trainer = self._build()
+        self.streams = self._streams()
 
-    def _build(self) -> None:
-        options, choice = self.recipe.options, self.fabric.choice
+    def _build(self) -> Trainer:
         seed_everything(derived_seed("init", self.recipe.seed))
-        self.trainer = options.trainer.build(self.material.specs())
-        self.trainer.setup(self.fabric)
-        evaluations.set_mode(self.trainer, "train")
+        trainer: Trainer = self.recipe.options.trainer.build(self.data.specs())
+        trainer.setup(self.fabric)
+        set_mode(trainer, "train")
         if self.fabric.global_rank:  # same weights everywhere, other noise
             torch.manual_seed(derived_seed("rank", self.recipe.seed, self.fabric.global_rank))
-        self.streams = {
+        return trainer
+
+    def _streams(self) -> dict[str, Stream]:
+        return {
             role: Stream(
                 images,
                 role,
                 seed=self.recipe.seed,
-                batch_size=options.batch_size,
+                batch_size=self.recipe.options.batch_size,
                 device=self.fabric.device,
-                transforms=self.material.transforms[role],
-                channels_last=choice.channels_last,
+                transforms=self.data.transforms[role],
+                channels_last=self.fabric.hardware.channels_last,
                 rank=self.fabric.global_rank,
                 world_size=self.fabric.world_size,
             )
-            for role, images in self.material.training().items()
+            for role, images in self.data.training().items()
         }
-        self.data = self.material.evaluation(self.fabric.device, choice.channels_last, self.labels_read)
 
     # State ----------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
-            "identity": self.recipe.identity(),
+            "identity": self.identity,
             "step": self.step,
             "trainer": self.trainer.state_dict(),
             "random": random_state(),
-            "best": self.selector.best,
+            "selector": self.selector.state_dict(),
             "meter": {"sums": self.meter.sums, "counts": self.meter.counts},
             "seconds": self.clock.seconds,
-            "health": sorted(self.health.lasting),
+            "health": sorted(self.health.active),
+            "total_was_read": self.total_was_read,
+            "scaler": {} if self.fabric.scaler is None else self.fabric.scaler.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up a saved state. Raises `UserError` if it is another experiment's."""
-        check_identity(state, self.recipe.identity(), self.info.folder)
+        """Take up a saved state."""
         self.trainer.load_state_dict(state["trainer"])
-        self.step, self.selector.best = state["step"], dict(state["best"])
+        self.step, self.total_was_read = state["step"], state["total_was_read"]
+        self.selector.load_state_dict(state["selector"])
         sums = {name: value.to(self.fabric.device) for name, value in state["meter"]["sums"].items()}
         self.meter = Meter(sums, dict(state["meter"]["counts"]))
         self.clock.seconds = dict(state["seconds"])
-        self.health = Health(state.get("health", ()))
+        self.health = Health(state["health"])
+        if self.fabric.scaler is not None and state["scaler"]:
+            self.fabric.scaler.load_state_dict(state["scaler"])
         restore_random_state(state["random"])
 
     def resume(self) -> bool:
-        """Go to the newest whole checkpoint; False where there is none."""
-        found = self.checkpoints.latest()
-        if found is not None:
-            self.load_state_dict(found[1])
-        return found is not None
+        """Go to the newest whole checkpoint; False where there is none. Raises `UserError` if all are another
+        experiment's."""
+        state = None
+        for _, state in self.checkpoints.whole():
+            if state["identity"] == self.identity:
+                self.load_state_dict(state)
+                return True
+        if state is not None:
+            check_identity(state, {self.identity}, self.info.folder)
+        return False
+
+    def go_on_from(self, state: Mapping[str, Any], before: Recipe) -> None:
+        """Take up a state that was saved under other options: what the present ones change of an optimizer
+        counts from here on. Raises `UserError` where the networks are others, before anything is written."""
+        now = {name: settings_of(one) for name, one in optimizers_of(self.trainer).items()}
+        old: dict[str, Settings] = {
+            name: settings_of(one)
+            for name, one in optimizers_of(before.options.trainer.build(self.data.specs())).items()
+        }
+        differing = differences(state["trainer"], self.trainer.state_dict())
+        try:
+            self.load_state_dict(state)
+        except (RuntimeError, KeyError, ValueError) as error:
+            what = "; ".join(differing[:SHOWN]) or str(error).partition("\n")[0]
+            help = ["`lab run RECIPE --init RUN` starts anew with the weights that fit"]
+            message = f"the checkpoint does not fit the changed options: {what}"
+            raise UserError(message, help=help) from error
+        for name, optimizer in optimizers_of(self.trainer).items():
+            if name in old and len(old[name]) == len(now[name]):
+                change_settings(optimizer, old[name], now[name])
 
     def save(self) -> None:
         """Write a checkpoint of this step. Never one of a model that has gone wrong."""
         self._check_finite(self.meter.means())
         if self.fabric.is_global_zero:
-            path = self.checkpoints.save(self.state_dict(), self.step, keep=self.selector.best.get("step"))
-            self.notify("lab_checkpoint_saved", step=self.step, path=path)
+            best: int | None = self.selector.best.get("step")
+            path = self.checkpoints.save(self.state_dict(), self.step, keep=best)
+            self.notices.checkpoint_saved(self.step, path)
         self.fabric.barrier()
 
     # The loop -------------------------------------------------------------------------------------
@@ -126,38 +170,66 @@ class Engine:
     def run(self) -> dict[str, Any]:
         """Train to the last step, then evaluate. Returns the results. Raises `InterruptedRunError` after
         saving on a signal, `RunError` when a loss is no longer finite."""
-        self.notify("lab_run_started", step=self.step)
+        self.notices.run_started(self.step)
         self._mark = (self.step, self.clock.seconds.get("training", 0.0))
         with self.signals.caught():
-            while self.step < self.total:
+            while not self._is_over():
                 self._train_until(self._next_stop())
                 self._after_steps()
             return self._results()
+
+    def _is_over(self) -> bool:
+        return self.step >= self.total or self.selector.exhausted
 
     def _train_until(self, stop: int) -> None:
         with self.clock.spent("training"):
             while self.step < stop and self.signals.received is None:
                 batch = {role: stream.batch(self.step) for role, stream in self.streams.items()}
-                self.meter.add(self.trainer.step(batch, Progress(self.step, self.total)))
+                progress = Progress(self.step, self.total)
+                for part in self._parts(batch):
+                    logs = self.trainer.step(part, progress)
+                    check_logs(self.trainer, logs)
+                    self.meter.add(logs)
+                self.total_was_read |= progress.total_was_read
                 self.step += 1
+
+    def _parts(self, batch: Mapping[str, Batch]) -> Iterator[Mapping[str, Batch]]:
+        """The batch in one part, or in those whose gradients add up to a step."""
+        options = self.recipe.options
+        parts = options.gradient_accumulation_steps
+        for part in range(parts):
+            self.fabric.accumulation = Accumulation(part, parts, options.max_grad_norm)
+            yield batch if parts == 1 else {role: _part(one, part, parts) for role, one in batch.items()}
 
     def _next_stop(self) -> int:
         """The next step after which something other than training is due."""
         options = self.recipe.options
         periods = [options.log_every, options.checkpoint_every]
+        periods += [options.run.keep_every] if options.run.keep_every else []
         periods += [use.every for use in self.recipe.evaluators if use.every]
         return min(self.total, *((self.step // period + 1) * period for period in periods))
 
     def _after_steps(self) -> None:
         """What is due after this step; a signal ends the run only then, so that a resume misses nothing."""
-        options, last = self.recipe.options, self.step == self.total
-        if self.step % options.log_every == 0 or last:
+        options = self.recipe.options
+        if self.step % options.log_every == 0 or self.step == self.total:
             self._log()
-        improved = not last and self._evaluate_due()
+        improved = self.step < self.total and self.evaluate_due()
         stopping = self.signals.received is not None
-        if last or improved or stopping or self.step % options.checkpoint_every == 0:
+        if self.selector.exhausted:
+            self._end_early()
+        periods = options.checkpoint_every, options.run.keep_every
+        due = any(self.step % period == 0 for period in periods if period)
+        if due or improved or stopping or self._is_over():
             self.save()
         self.signals.check(f"after step {self.step} of {self.total}")
+
+    def _end_early(self) -> None:
+        if self.step % self.recipe.options.log_every:
+            self._log()
+        best, looks = self.selector.best, self.selector.looks_since
+        found = f"no better '{best.get('metric')}' in {looks} looks than that of step {best.get('step')}"
+        self.notices.health(self.step, f"stopped early: {found}")
 
     def _log(self) -> None:
         scalars = self.meter.means()
@@ -165,13 +237,11 @@ class Engine:
         self.meter.reset()
         speed = self._speed()
         extra = {"speed/images_per_s": speed} if speed else {}
-        self.notify("lab_step_logged", step=self.step, scalars={**scalars, **extra})
-        if isinstance(self.trainer, Diagnoses):
-            self._warn(self.health.news(self.trainer.diagnose(scalars)))
-
-    def _warn(self, messages: Iterable[str]) -> None:
-        for message in messages:
-            self.notify("lab_health", step=self.step, message=message)
+        self.notices.step_logged(self.step, {**scalars, **extra})
+        if can(self.trainer, Diagnoses):
+            found = cast(Diagnoses, self.trainer).diagnose(scalars)
+            for message in self.health.new_findings(check_findings(self.trainer, found)):
+                self.notices.health(self.step, message)
 
     def _speed(self) -> float:
         """Images a second of training, over all roles, since the log before."""
@@ -185,75 +255,122 @@ class Engine:
         wrong = [name for name, value in scalars.items() if not math.isfinite(value)]
         if wrong:
             names = ", ".join(f"'{name}'" for name in wrong)
-            message = f"{names} became NaN or infinite at or before step {self.step}"
-            remedy = "a lower learning rate is the usual remedy; or `--set run.precision=32`"
-            self._warn([f"{names} became NaN or infinite; {remedy}"])
-            raise RunError(message, help=[remedy])
+            what = f"{names} became NaN or infinite"
+            self.notices.health(self.step, f"{what}; a lower learning rate is the usual remedy")
+            raise RunError(f"{what} at or before step {self.step}", help=self._remedies())
+
+    def _remedies(self) -> list[str]:
+        """Commands that go on with this run from its last good checkpoint."""
+        table = self.recipe.to_dict()["trainer"]
+        leaves = leaves_of(table, lambda path: "", ("trainer",))
+        rates = {key: value for key, value, _ in leaves if key.endswith(".lr") and isinstance(value, float)}
+        sets = [f"--set {key}={value / 10:g}" for key, value in rates.items()]
+        steps = self.checkpoints.steps()
+        words = f"from step {steps[-1]}" if steps else "from the start"
+        run = shlex.quote(str(self.info.folder))
+        remedies = [f"go on {words} at a lower rate: lab resume {run} {' '.join(sets)}"] if sets else []
+        if self.fabric.hardware.precision != "32":
+            remedies.append(f"go on {words} in float32: lab resume {run} --set run.precision=32")
+        return remedies
 
     # Evaluation -----------------------------------------------------------------------------------
 
-    def _evaluate_due(self) -> bool:
+    def evaluate_due(self) -> bool:
         """Run the evaluators whose turn it is; True if the selected metric has improved."""
         due = [use for use in self.recipe.evaluators if use.every and self.step % use.every == 0]
-        scalars: dict[str, float] = {}
-        for use in due:
-            scalars |= self._evaluate(use, figures_at(self.info.folder, self.step)).scalars
-        return self.selector.improves(self.step, scalars)
+        found = together([self.evaluate(use, self.folder.figures(self.step)) for use in due])
+        return self.selector.improves(self.step, found["scalars"], found["tainted"])
 
-    def _evaluate(self, use: EvaluatorUse, folder: Path) -> Evaluation:
-        self.labels_read.clear()
+    def evaluate(self, use: EvaluatorUse, folder: Path, *, afterwards: bool = False) -> Outcome:
+        """Run one evaluator on the trainer as it is; its pictures go into `folder`."""
+        evaluated = Evaluated(self.fabric.device, self.fabric.hardware.channels_last)
+        evaluator = self.data.cache.evaluator(use.component)
+        promise = self.promises.get(use.label)
+        history = self.folder.history.training()
+        everything = promise is not None and not promise
+        seen = [event for event in history if everything or event.get("name") == use.label]
         context = EvaluationContext(
-            use.label,
-            self.step,
-            self.total,
-            derived_seed("evaluation", self.recipe.seed, use.label),
-            self.info.folder,
-            folder,
-            self.cache,
-            read_history(self.info.folder / "metrics.jsonl"),
-            self.fabric.device,
+            label=use.label,
+            step=self.step,
+            steps=self.total,
+            seed=derived_seed("evaluation", self.recipe.seed, use.label),
+            run=self.info.folder,
+            folder=folder,
+            cache=self.data.cache.context.cache,
+            history=visible_history(history, use.label, everything=everything),
+            device=self.fabric.device,
+            earlier=partial(earlier_figures, history, self.info.folder, use.label, self.step),
         )
-        evaluator = self.material.library.evaluator(use.component)
         place = ("evaluate", self.recipe.evaluators.index(use), "name")
-        with self.clock.spent("evaluation"), self.recipe.blamed(place):
-            evaluation = evaluations.evaluate(evaluator, self.trainer, self.data, context)
-        self.selector.hear(use, evaluation.scalars, self.labels_read)
-        self.notify("lab_evaluated", step=self.step, name=use.label, evaluation=evaluation)
-        return evaluation
+        with self.clock.spent("evaluation"), self.recipe.error_location(place):
+            found, figures = evaluate(evaluator, self.trainer, self.data.evaluation(evaluated), context)
+            check_promise(evaluator, promise, found)
+        hashes = self.data.recorded.hashes
+        read = {role: hashes[role].values() for role in evaluated.labels_read}
+        tainted = self.taint.of(use, found.scalars, read, seen)
+        outcome = Outcome(use, self.step, found, tainted, figures)
+        if not afterwards:
+            self.selector.observe(use, found.scalars, tainted.scalars)
+            outcome = replace(outcome, names=self.selector.names(use, found.scalars))
+        self.notices.evaluated(outcome, afterwards=afterwards)
+        return outcome
 
-    def _results(self) -> dict[str, Any]:
-        """Evaluate the last step, and the selected one if it is another; the reported figures are its."""
-        results = {"step": self.step, "scalars": self.evaluate_all(self.info.folder / "figures")}
-        if self.recipe.options.select is not None:
-            results = self._selected(results)
-        results["headline"] = self.headline
-        return {**results, "seconds": {k: round(v, 2) for k, v in self.clock.seconds.items()}}
-
-    def _selected(self, last: dict[str, Any]) -> dict[str, Any]:
-        selector, folder = self.selector, self.info.folder / "figures" / "selected"
-        selector.improves(self.total, last["scalars"])
-        chosen, best = last, selector.best.get("step", self.total)
-        if best != self.total and (found := self.checkpoints.at(best)):
-            self.trainer.load_state_dict(found[1]["trainer"])
-            self.step = best
-            chosen = {"step": self.step, "scalars": self.evaluate_all(folder)}
-        oracle = selector.oracle(read_history(self.info.folder / "metrics.jsonl"))
-        self.headline += oracle
-        scalars = {**chosen["scalars"], **oracle}
-        return {**chosen, "scalars": scalars, "selected_by": selector.rule(), "last": last}
-
-    def evaluate_all(self, folder: Path) -> dict[str, float]:
-        """Run every evaluator on the trainer as it is. Returns their scalars."""
-        scalars: dict[str, float] = {}
-        self.headline = []
+    def evaluate_all(self, folder: Path, *, afterwards: bool = False) -> dict[str, Any]:
+        """Run every evaluator on the trainer as it is. Returns what results.json holds of one step."""
+        outcomes = []
         for use in self.recipe.evaluators:
             self.signals.check("while evaluating")
-            evaluation = self._evaluate(use, folder)
-            scalars |= evaluation.scalars
-            self.headline += evaluation.headline
-        return scalars
+            outcomes.append(self.evaluate(use, folder, afterwards=afterwards))
+        return {"step": self.step, **together(outcomes)}
 
-    def notify(self, hook: str, **arguments: Any) -> None:
-        """Tell the plugins, from one process."""
-        if self.observed and self.fabric.is_global_zero:
-            self.plugins.notify(hook, run=self.info, **arguments)
+    def _results(self) -> dict[str, Any]:
+        """Evaluate the last step, and the selected one if it is another, whose scores are then reported."""
+        results = self.evaluate_all(self.folder.figures())
+        if self.recipe.options.select is not None:
+            results = self._selected(results)
+        early = {"stopped_early": {"after": self.step, "of": self.total}} if self.step < self.total else {}
+        return {**results, **early, "seconds": {k: round(v, 2) for k, v in self.clock.seconds.items()}}
+
+    def _selected(self, last: dict[str, Any]) -> dict[str, Any]:
+        selector = self.selector
+        if self.step >= self.total:
+            selector.improves(self.step, last["scalars"], last["tainted"])
+        chosen, best = dict(last), selector.best.get("step", self.step)
+        shutil.rmtree(self.folder.figures(selected=True), ignore_errors=True)  # of an earlier end of the run
+        found = self.checkpoints.at(best) if best != self.step else None
+        if best != self.step and found is None:
+            message = f"the checkpoint of step {best} is gone, so the last step is reported"
+            self.notices.health(self.step, message)
+            value = last["scalars"].get(selector.metric)
+            selector.best = {**selector.best, "step": self.step, "value": value}
+        if found is not None:
+            self.trainer.load_state_dict(found[1]["trainer"])
+            self.step = best
+            chosen = self.evaluate_all(self.folder.figures(selected=True))
+            self.step = last["step"]
+        oracle = selector.oracle(self.folder.history.training())
+        chosen["scalars"] = {**chosen["scalars"], **oracle}
+        chosen["headline"] = [*chosen["headline"], *oracle]
+        return {**chosen, "selected_by": selector.best, "last": last}
+
+
+def check_identity(state: Mapping[str, Any], identities: Collection[str], folder: Path) -> None:
+    """Raises `UserError` for a state that was saved by another experiment."""
+    if state["identity"] not in identities:
+        help = ["start a new run, or restore the recipe.toml of the run folder"]
+        raise UserError(f"the checkpoint in {folder} is of another recipe", help=help)
+
+
+def _hashes_of(run_data: RunData) -> dict[str, list[str]]:
+    """Of each role with hidden labels the hashes of its splits."""
+    return {role: list(run_data.recorded.hashes.get(role, {}).values()) for role in run_data.hidden()}
+
+
+def _part(batch: Batch, part: int, parts: int) -> Batch:
+    """One of several equal parts of a batch."""
+
+    def cut(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.tensor_split(parts)[part]
+
+    labels = None if batch.labels is None else cut(batch.labels)
+    return Batch(cut(batch.images), labels, {name: cut(tensor) for name, tensor in batch.extra.items()})

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-import platform
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import MixedPrecision, Precision
-from torch import nn
+from torch import Tensor, nn
 
 from pluglab.errors import UserError
 from pluglab.recipe.keys import Machine
+from pluglab.training.accumulation import Accumulation
+from pluglab.training.precision import native_bf16
 
 
 @dataclass(frozen=True)
-class Choice:
+class Hardware:
     """What `auto` became. `reason` is printed and recorded."""
 
     device: str
@@ -34,7 +35,7 @@ class Choice:
         return f"{self.device} x {self.devices}, {self.precision}, {layout}{compiled} ({self.reason})"
 
 
-def choose(machine: Machine) -> Choice:
+def resolve_hardware(machine: Machine) -> Hardware:
     """Settle every `auto`. Raises `UserError` for a device that is not there."""
     if machine.threads != "auto":
         torch.set_num_threads(machine.threads)
@@ -46,7 +47,7 @@ def choose(machine: Machine) -> Choice:
     channels_last = device != "mps" if machine.channels_last == "auto" else machine.channels_last
     asked = [name for name in ("device", "precision", "channels_last") if getattr(machine, name) != "auto"]
     reason = f"{', '.join(asked)} as asked" if asked else reason
-    return Choice(
+    return Hardware(
         device, machine.devices, precision, channels_last, machine.compile, torch.get_num_threads(), reason
     )
 
@@ -60,41 +61,44 @@ def _device(asked: str) -> str:
     return next(name for name in ("cuda", "mps", "cpu") if there[name])
 
 
-def native_bf16(device: str) -> tuple[bool, str]:
-    """Whether bf16 matrix products run in hardware there, and the words for it.
+class Autocast(MixedPrecision):
+    """Autocast to bf16 or fp16. It scales no loss by itself, so that gradients may be taken anywhere.
 
-    Emulated bf16 is slower than float32, so capability decides: compute capability 8 on NVIDIA, AVX-512
-    bf16 or AMX on x86.
+    Penalties on gradients need that. Fabric sees by this very function that `fabric.backward` is no must.
     """
-    if device == "cuda":
-        native = torch.cuda.get_device_capability()[0] >= 8
-        return native, f"{torch.cuda.get_device_name()} {'computes' if native else 'lacks'} bf16 natively"
-    if device == "cpu" and platform.machine() in ("x86_64", "AMD64"):
-        probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        native = any(getattr(torch.cpu, probe, bool)() for probe in probes)
-        return native, f"the CPU {'computes' if native else 'lacks'} bf16 natively"
-    return False, f"no native bf16 known on {device}"
-
-
-class BFloat16(MixedPrecision):
-    """Autocast to bf16. No loss is scaled, so that gradients may be taken anywhere, as penalties on them are,
-    and not only by `fabric.backward`; Fabric sees that by this very function."""
 
     backward = Precision.backward
 
 
-class LabFabric(Fabric):
-    """Lightning Fabric that also sees to memory layout and compilation, so that no trainer has to."""
+PRECISIONS: dict[str, Literal["bf16-mixed", "16-mixed"]] = {"bf16": "bf16-mixed", "fp16": "16-mixed"}
 
-    def __init__(self, choice: Choice) -> None:
+
+class LabFabric(Fabric):
+    """Lightning Fabric that also sees to memory layout, compilation, scaled losses and parts of batches, so
+    that no trainer has to."""
+
+    def __init__(self, hardware: Hardware) -> None:
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # we say it ourselves
-        plugins: Any = [BFloat16("bf16-mixed", choice.device)] if choice.precision == "bf16" else None
-        super().__init__(accelerator=choice.device, devices=choice.devices, plugins=plugins)
-        self.choice = choice
+        mixed = PRECISIONS.get(hardware.precision)
+        plugins: Any = [Autocast(mixed, hardware.device)] if mixed else None
+        super().__init__(accelerator=hardware.device, devices=hardware.devices, plugins=plugins)
+        self.hardware = hardware
+
+        self.accumulation = Accumulation()
+
+    @property
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """What scales losses where fp16 would lose small gradients."""
+        found: torch.amp.GradScaler | None = getattr(self.strategy.precision, "scaler", None)
+        return found
+
+    def backward(self, tensor: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Gradients of `tensor`, scaled as the optimizers' steps expect them."""
+        super().backward(tensor if self.scaler is None else self.scaler.scale(tensor), *args, **kwargs)
 
     def setup_module(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        if self.choice.channels_last:
+        if self.hardware.channels_last:
             module = module.to(memory_format=torch.channels_last)
-        if self.choice.compile:
+        if self.hardware.compile:
             module.compile()
         return super().setup_module(module, *args, **kwargs)

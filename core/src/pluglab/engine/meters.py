@@ -1,14 +1,17 @@
-"""What a run keeps count of: the means of its losses, the seconds of its work."""
+"""What a run keeps count of: the means of its losses, the seconds of its work, what looks wrong."""
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+_NUMBER = re.compile(r"\d+(\.\d+)?(e[-+]?\d+)?")
 
 
 @dataclass
@@ -49,3 +52,20 @@ class Clock:
             yield
         finally:
             self.seconds[on] = self.seconds.get(on, 0.0) + time.perf_counter() - start
+
+
+class Health:
+    """What a trainer says is wrong, passed on when it appears and not while it lasts.
+
+    `active` holds the findings of the last look, numbers aside: these change from one to the next.
+    """
+
+    def __init__(self, active: Iterable[str] = ()) -> None:
+        self.active = set(active)
+
+    def new_findings(self, findings: Iterable[str]) -> list[str]:
+        """Those that the last look did not have: new ones, and such as had gone and are back."""
+        found = {_NUMBER.sub("", message): message for message in findings}
+        new = [message for finding, message in found.items() if finding not in self.active]
+        self.active = set(found)
+        return new

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +9,15 @@ from typing import Any
 
 from pluglab.errors import UserError, did_you_mean
 from pluglab.protocols import Table
-from pluglab.storage.run_folder import RECIPE, RUN, RunFolder
-from pluglab.tables import compare
-
-# What may differ between two runs whose figures are averaged: the seed, names, the machine and logging.
-_INCIDENTAL = ("seeds", "title", "variants", "table", "log_every", "checkpoint_every", "run")
+from pluglab.recipe.positions import read_toml
+from pluglab.storage.run_folder import RunFolder, runs_below
+from pluglab.tables import differing_protocols, summarize
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run with results, and what distinguishes it."""
+    """A run with results, and what distinguishes it: `settings` is what it was trained with but the seed,
+    and by what its step was picked."""
 
     path: Path
     title: str
@@ -31,18 +28,30 @@ class FinishedRun:
     results: dict[str, Any]
 
 
-def compare_folders(folders: Sequence[Path], columns: Sequence[str], say: Callable[[str], None]) -> Table:
+@dataclass(frozen=True)
+class Comparison:
+    """The table, and lines that tell columns of one scalar apart."""
+
+    table: Table
+    notes: list[str]
+
+
+def compare_folders(
+    folders: Sequence[Path], columns: Sequence[str], say: Callable[[str], None]
+) -> Comparison:
     """A row a variant: mean and sample deviation of its finished runs below the folders.
 
-    Runs whose options differ in more than the seed are never averaged: they have a row each. Of two runs
-    that are alike, seed and all, the newer one counts. Both, and runs without results, are told by `say`.
-    Raises `UserError` where there is nothing to compare.
+    Runs whose options differ in more than the seed are never averaged: they have a row each; nor are scalars
+    of unlike protocols: they have a column each. Of two runs that are alike, seed and all, the newer one
+    counts. What is left out is told by `say`. Raises `UserError` where there is nothing to compare.
     """
     runs = _distinct(_finished(folders, say), say)
     labels = _labels(runs)
     _require(columns, runs)
     shown = columns or list(dict.fromkeys(name for run in runs for name in run.columns))
-    return compare([(labels[_group(run)], run.results) for run in runs], shown)
+    results = [run.results for run in runs]
+    table = summarize([(labels[_group(run)], run.results) for run in runs], shown)
+    return Comparison(table, differing_protocols(results, shown))
 
 
 def _require(columns: Iterable[str], runs: Iterable[FinishedRun]) -> None:
@@ -56,14 +65,21 @@ def _require(columns: Iterable[str], runs: Iterable[FinishedRun]) -> None:
 
 def _finished(folders: Sequence[Path], say: Callable[[str], None]) -> list[FinishedRun]:
     """The runs with results below the folders, by folder and name, which begins with the time."""
-    found = [path for folder in folders for path in sorted(folder.rglob(RUN))]
+    found = runs_below(folders)
     if not found:
         help = ["give folders that `lab run` made, or folders that hold them"]
         raise UserError(f"there is no run in {', '.join(map(str, folders))}", help=help)
-    runs = [_read(RunFolder(path.parent)) for path in dict.fromkeys(found)]
-    finished = [run for run in runs if run.results]
-    if left_out := len(runs) - len(finished):
-        say(f"left out: {left_out} of {len(runs)} runs, which have no results yet")
+    finished, unfinished = [], 0
+    for run in found:
+        try:
+            read = _read(run)
+        except UserError as error:
+            say(f"left out: {error.message}")
+            continue
+        unfinished += not read.results
+        finished += [read] if read.results else []
+    if unfinished:
+        say(f"left out: {unfinished} of {len(found)} runs, which have no results yet")
     if not finished:
         raise UserError("no run there has finished", help=["`lab resume RUN` goes on with a run"])
     return finished
@@ -71,21 +87,18 @@ def _finished(folders: Sequence[Path], say: Callable[[str], None]) -> list[Finis
 
 def _read(folder: RunFolder) -> FinishedRun:
     state = folder.read()
-    recipe = tomllib.loads((folder.path / RECIPE).read_text())
-    settings = json.dumps(
-        {k: v for k, v in recipe.items() if k not in _INCIDENTAL}, sort_keys=True, default=str
-    )
+    recipe = read_toml(folder.recipe).data
     results = folder.results() if state["status"] == "finished" else {}
     columns = tuple(recipe.get("table") or results.get("headline", ()))
-    return FinishedRun(
-        folder.path, state["recipe"], state["variant"], state["seed"], settings, columns, results
-    )
+    selection = f"{state['settings']} {sorted(recipe.get('select', {}).items())}"
+    names = state["recipe"], state["variant"], state["seed"]
+    return FinishedRun(folder.path, *names, selection, columns, results)
 
 
 def _distinct(runs: Iterable[FinishedRun], say: Callable[[str], None]) -> list[FinishedRun]:
     """One run for each seed of a group; the newest, by its results."""
     kept: dict[tuple[str, ...], FinishedRun] = {}
-    for run in sorted(runs, key=lambda run: (run.path / RUN).stat().st_mtime):
+    for run in sorted(runs, key=lambda run: RunFolder(run.path).results_file.stat().st_mtime):
         key = (*_group(run), str(run.seed))
         if key in kept:
             say(f"left out: {kept[key].path}, which {run.path} repeats")

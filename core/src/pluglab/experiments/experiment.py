@@ -1,102 +1,47 @@
-"""An experiment: a recipe's variants times its seeds, each an ordinary run, their results one table."""
+"""An experiment on disk: a recipe's variants times its seeds, each an ordinary run in a folder of its own."""
 
 from __future__ import annotations
 
-import shlex
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pluglab.data.run_data import Library, Material
-from pluglab.engine.engine import Engine
-from pluglab.engine.evaluation import check_fit
-from pluglab.engine.hardware import LabFabric, choose
-from pluglab.engine.selection import check_selection
-from pluglab.errors import InterruptedRunError, LabError, UserError
-from pluglab.experiments.summary import of_one_seed, write_gallery
-from pluglab.plugins.loading import Plugins
-from pluglab.protocols import DataContext, Table
-from pluglab.recipe.recipe import Machine, Recipe, RecipeFile, load_recipe, together
-from pluglab.storage.atomic import write_file
-from pluglab.storage.failures import kept_in, let_go
+import pluglab
+from pluglab.data.run_data import Recorded
+from pluglab.errors import LabError, UserError
+from pluglab.experiments.prepare import Prepared, prepare
+from pluglab.experiments.session import Session
+from pluglab.plugins.registry import Registry
+from pluglab.protocols import RunInfo
+from pluglab.recipe.positions import TomlSource
+from pluglab.recipe.recipe import Recipe, RecipeFile, load_recipe, together
 from pluglab.storage.run_folder import (
-    EXPERIMENT,
-    RECIPE,
-    RESULTS,
-    RUN,
+    ExperimentFolder,
     RunFolder,
     claim_folder,
-    read_json,
+    is_experiment,
+    is_run,
     run_folders,
     slug,
-    start_facts,
-    write_json,
     write_recipe,
 )
-from pluglab.storage.run_info import RunInfo, run_label
-from pluglab.tables import compare, markdown
 
-
-@dataclass
-class Session:
-    """What one invocation of `lab` has at hand."""
-
-    plugins: Plugins
-    context: DataContext
-    echo: Callable[[str], None]
-    plugin_files: tuple[Path, ...] = ()
-    fabric: LabFabric | None = None
-    said: set[str] = field(default_factory=set)
-
-    def launch(self, machine: Machine) -> LabFabric:
-        """Settle the machine, and join the other processes where there are several."""
-        if self.fabric is None:
-            choice = choose(machine)
-            self.fabric = LabFabric(choice)
-            self.fabric.launch()
-            self.say(f"machine: {choice.summary()}")
-        return self.fabric
-
-    @property
-    def leads(self) -> bool:
-        """Whether this process writes and speaks: one of several does."""
-        return self.fabric is None or self.fabric.is_global_zero
-
-    def say(self, text: str) -> None:
-        if self.leads:
-            self.said.add(text)
-            self.echo(text)
-
-    def origin(self) -> dict[str, Any]:
-        """What a resume must find again."""
-        root = self.context.root
-        files = [str(path.resolve()) for path in self.plugin_files]
-        return {"data_root": str(root.resolve()) if root else None, "plugin_files": files}
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A run whose recipe, data and networks have been checked."""
-
-    recipe: Recipe
-    material: Material
-
-    @property
-    def label(self) -> str:
-        return run_label(self.recipe.variant, self.recipe.seed)
+OF_THE_REST = {"run", "evaluate", "select", "table", "title", "log_every", "checkpoint_every"}
+"""Keys of a recipe that its training does not depend on."""
+REPEATS = "resolved by pluglab {version}; `lab run` on this file repeats the run"
 
 
 @dataclass
 class Experiment:
-    """A folder with one or several runs. `runs` holds each run's folder in order."""
+    """A folder with one or several runs. `runs` holds each run's folder in order; `sets` are options that
+    were given for this session, as `--set` gives them."""
 
     folder: Path
     runs: list[RunFolder]
     prepared: list[Prepared]
-    failures: list[tuple[str, LabError]] = field(default_factory=list)
+    sets: tuple[str, ...] = ()
+    failures: dict[str, LabError] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -107,34 +52,16 @@ class Experiment:
         pairs = zip(self.runs, self.prepared, strict=True)
         return [(item.recipe.variant or item.recipe.title, run) for run, item in pairs]
 
-
-def prepare(recipes: Sequence[Recipe], session: Session) -> list[Prepared]:
-    """Check everything that can be checked before training: evaluators, data, shapes, networks.
-
-    Raises `UserError`; nothing has been written by then.
-    """
-    check_fit(recipes)
-    for recipe in recipes:
-        check_selection(recipe)
-    library = Library(session.context)
-    prepared = [Prepared(recipe, Material(recipe, library)) for recipe in recipes]
-    built: set[str] = set()
-    for item in prepared:
-        if item.recipe.variant not in built:
-            with item.recipe.blamed(("trainer", "name")):
-                item.recipe.options.trainer.build(item.material.specs())
-            built.add(item.recipe.variant)
-    for note in dict.fromkeys(note for item in prepared for note in item.material.notes()):
-        session.say(note)
-    return prepared
-
-
-def prepare_evaluators(prepared: Sequence[Prepared]) -> None:
-    """Have every evaluator fetch or make what it needs. Raises `UserError`; nothing is trained by then."""
-    for item in prepared:
-        for index, use in enumerate(item.recipe.evaluators):
-            with item.recipe.blamed(("evaluate", index, "name")):
-                item.material.library.evaluator(use.component)
+    def info(self, index: int) -> RunInfo:
+        """What observers are told about a run."""
+        run, item = self.runs[index], self.prepared[index]
+        recipe, steps = item.recipe, item.data.total_steps()
+        size = recipe.options.batch_size * len(item.data.roles)
+        table = recipe.to_dict()
+        place = index, len(self.runs)
+        return RunInfo(
+            run.path, recipe.title, recipe.variant, recipe.seed, steps, size, *place, options=table
+        )
 
 
 def start(file: RecipeFile, recipes: Sequence[Recipe], root: Path, session: Session) -> Experiment:
@@ -142,24 +69,64 @@ def start(file: RecipeFile, recipes: Sequence[Recipe], root: Path, session: Sess
     fabric = session.launch(recipes[0].options.run)
     with fabric.rank_zero_first():  # it fills the cache for the others
         prepared = prepare(recipes, session)
-        prepare_evaluators(prepared)
-    folder = Path(fabric.broadcast(_lay_out(file, recipes, root, session) if session.leads else ""))
+    folder = lay_out(
+        prepared, root, session, whole=f"{file.path} resolved; `lab run` on this file repeats the experiment"
+    )
     return Experiment(folder, run_folders(folder), prepared)
 
 
-def _lay_out(file: RecipeFile, recipes: Sequence[Recipe], root: Path, session: Session) -> str:
+def lay_out(
+    prepared: Sequence[Prepared],
+    root: Path,
+    session: Session,
+    *,
+    whole: str,
+    words: str = REPEATS,
+    more: Sequence[Mapping[str, Any]] = (),
+) -> Path:
+    """Make the folders of runs that have not started; one process makes them for all.
+
+    `whole` is what the experiment's recipe begins with, `words` what that of a run does; `more` is what
+    run.json holds of each run besides.
+    """
+    assert session.fabric is not None
+    folder = str(_lay_out(prepared, root, session, whole, words, more)) if session.is_main_process else ""
+    return Path(session.fabric.broadcast(folder))
+
+
+def _lay_out(
+    prepared: Sequence[Prepared],
+    root: Path,
+    session: Session,
+    whole: str,
+    words: str,
+    more: Sequence[Mapping[str, Any]],
+) -> Path:
+    recipes = [item.recipe for item in prepared]
     folder = claim_folder(root, recipes[0].title)
-    if len(recipes) == 1:
-        RunFolder.create(folder, recipes[0], session.origin())
-        return str(folder)
-    names = _run_names(recipes)
-    for name, recipe in zip(names, recipes, strict=True):
-        RunFolder.create(folder / name, recipe, session.origin())
-    words = f"{file.path} resolved; `lab run` on this file repeats the experiment"
-    write_recipe(folder / RECIPE, together(recipes), words)
-    facts = {"recipe": recipes[0].title, "runs": names, "identity": experiment_identity(recipes)}
-    write_json(folder / EXPERIMENT, {**facts, **session.origin()})
-    return str(folder)
+    names = _run_names(recipes) if len(recipes) > 1 else [""]
+    for index, (name, item) in enumerate(zip(names, prepared, strict=True)):
+        path = folder / name
+        state = run_state(item, session, path) | dict(more[index] if more else {})
+        RunFolder.create(path, item.recipe.to_dict(), words.format(version=pluglab.__version__), state)
+    if len(recipes) > 1:
+        facts = {"recipe": recipes[0].title, "runs": names}
+        ExperimentFolder.create(folder, together(recipes), whole, facts)
+    return folder
+
+
+def run_state(item: Prepared, session: Session, path: Path) -> dict[str, Any]:
+    """What run.json says of a run from the beginning."""
+    recipe = item.recipe
+    return {
+        "recipe": recipe.title,
+        "variant": recipe.variant,
+        "seed": recipe.seed,
+        **item.identity(),
+        "start": item.start,
+        "data": item.data.facts(),
+        **session.origin(path),
+    }
 
 
 def _run_names(recipes: Sequence[Recipe]) -> list[str]:
@@ -172,166 +139,123 @@ def _run_names(recipes: Sequence[Recipe]) -> list[str]:
     return [f"{folders[recipe.variant]}seed{recipe.seed}" for recipe in recipes]
 
 
-def experiment_identity(recipes: Sequence[Recipe]) -> str:
-    return "+".join(recipe.identity() for recipe in recipes)
+# From disk -------------------------------------------------------------------------------------------
 
 
-def reopen(folder: Path, session: Session) -> Experiment:
-    """The experiment or run in `folder`, from its own resolved recipes."""
+@dataclass(frozen=True)
+class Changes:
+    """What is other than the runs recorded it: options as `--set` gives them, and data that may differ."""
+
+    sets: tuple[str, ...] = ()
+    sources: tuple[TomlSource, ...] = ()
+    accept_data: bool = False
+
+
+UNCHANGED = Changes()
+
+
+def reread(run: RunFolder, registry: Registry, changes: Changes = UNCHANGED) -> tuple[Recipe, Recipe]:
+    """The recipe of a run as it was recorded, and as it is with the changes.
+
+    Raises `UserError` if what it was trained with was changed in its recipe.toml since.
+    """
+    recorded = load_recipe(run.recipe).resolve_all(registry)[0]
+    if recorded.training_digest() != run.read()["training"]:
+        help = [
+            "undo the change; `lab resume RUN --set KEY=VALUE` and `lab extend` go on with another value",
+            "or start a new run with `lab run` on the changed file",
+        ]
+        raise UserError(f"{run.recipe} was changed after the run started", help=help)
+    if not changes.sets and not changes.sources:
+        return recorded, recorded
+    return recorded, load_recipe(run.recipe, changes.sets, changes.sources).resolve_all(registry)[0]
+
+
+def hashes_of(run: RunFolder, *, accept: bool = False) -> Recorded:
+    """The hashes of a run's data, as it recorded them."""
+    data = run.read().get("data", {})
+    return Recorded({role: dict(facts.get("sha256", {})) for role, facts in data.items()}, accept)
+
+
+def reopen(
+    folder: Path, session: Session, changes: Changes = UNCHANGED, *, training: bool = False
+) -> Experiment:
+    """The experiment or run in `folder`, from its own resolved recipes and with the changes.
+
+    Raises `UserError` for changes of what the runs were trained with, unless they are to go on `training`.
+    """
     runs = run_folders(folder)
-    recipes = [reread(run, session.plugins) for run in runs]
-    with session.launch(recipes[0].options.run).rank_zero_first():
-        prepared = prepare(recipes, session)
-        prepare_evaluators(prepared)
+    pairs = [reread(run, session.plugins.registry, changes) for run in runs]
+    for before, after in pairs:
+        if not training and before.training_digest() != after.training_digest():
+            raise untimely(before, after)
+    prepared = _prepared_again(runs, [after for _, after in pairs], session, changes, training=training)
+    return Experiment(folder, runs, prepared, changes.sets)
+
+
+def take_up(folder: Path, recipes: Sequence[Recipe], session: Session) -> Experiment:
+    """The unfinished experiment in `folder`, to go on as the recipes say, which train what it does: their
+    evaluators, observers and the like may be others."""
+    runs = run_folders(folder)
+    prepared = _prepared_again(runs, recipes, session, UNCHANGED, training=True)
+    for run, item in zip(runs, prepared, strict=True):
+        if session.is_main_process:
+            write_recipe(run.recipe, item.recipe.to_dict(), REPEATS.format(version=pluglab.__version__))
+            run.update(**session.origin(run.path), training=item.recipe.training_digest())
     return Experiment(folder, runs, prepared)
 
 
-def reread(run: RunFolder, plugins: Plugins) -> Recipe:
-    """The resolved recipe of a run. Raises `UserError` if it was changed since."""
-    recipe = load_recipe(run.path / RECIPE).resolve_all(plugins.registry)[0]
-    if recipe.identity() != run.read()["identity"]:
-        help = ["undo the change, or start a new run with `lab run` on the changed file"]
-        raise UserError(f"{run.path / RECIPE} was changed after the run started", help=help)
-    return recipe
+def _prepared_again(
+    runs: Sequence[RunFolder],
+    recipes: Sequence[Recipe],
+    session: Session,
+    changes: Changes,
+    *,
+    training: bool,
+) -> list[Prepared]:
+    """Runs that are there already, their data checked against what they recorded."""
+    recorded = [hashes_of(run, accept=changes.accept_data) for run in runs]
+    starts = [run.read()["start"] for run in runs]
+    with session.launch(recipes[0].options.run).rank_zero_first():
+        return prepare(recipes, session, recorded, starts, to_train=training)
 
 
-def find_unfinished(root: Path, recipes: Sequence[Recipe]) -> Path | None:
-    """The newest folder of the same experiment that has not come to its end."""
-    parent = root / slug(recipes[0].title)
-    wanted = experiment_identity(recipes)
+def untimely(before: Recipe, after: Recipe) -> UserError:
+    named = ", ".join(changed_options(before, after)) or "the training"
+    help = [
+        "`lab resume RUN --set ...` goes on with another value, `lab extend RUN --set ...` in a new folder"
+    ]
+    return UserError(f"the run was trained with another {named}", help=help)
+
+
+def changed_options(before: Recipe, after: Recipe) -> list[str]:
+    """The dotted keys of what training depends on, apart from data, and is not the same in both.
+
+    Of a component that is another one, its name stands for all of its options.
+    """
+    old, new = ({key: value for key, value, _ in recipe.values()} for recipe in (before, after))
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key) and _of_training(key)]
+    other = [f"{key.removesuffix('name')}" for key in keys if key.endswith(".name")]
+    return [key for key in keys if key.endswith(".name") or not key.startswith(tuple(other))]
+
+
+def _of_training(key: str) -> bool:
+    first, *rest = key.split(".")
+    return first not in OF_THE_REST and (first != "data" or "transforms" in rest[1:2])
+
+
+def find_unfinished(root: Path, prepared: Sequence[Prepared]) -> Path | None:
+    """The newest folder of the same experiment that has not come to its end; damaged ones are passed over."""
+    parent = root / slug(prepared[0].recipe.title)
+    wanted = [item.identity()["identity"] for item in prepared]
     for folder in sorted(parent.glob("*"), reverse=True) if parent.is_dir() else ():
-        marker = folder / (RUN if len(recipes) == 1 else EXPERIMENT)
-        if marker.is_file() and read_json(marker).get("identity") == wanted:
-            states = [run.read()["status"] for run in run_folders(folder)]
-            if any(state not in ("finished", "running") for state in states):
-                return folder
-    return None
-
-
-def execute(experiment: Experiment, session: Session) -> dict[str, Any]:
-    """Run what is not finished, in order. A run that fails is noted and the next one starts; an interrupt
-    ends them all. Returns the results of every finished run by folder name."""
-    for index, (run, prepared) in enumerate(zip(experiment.runs, experiment.prepared, strict=True)):
-        if run.read()["status"] == "finished":
-            session.say(f"{prepared.label}: finished")
-            continue
-        info = _info(run, prepared, index, len(experiment.runs))
         try:
-            with _holding(run, session):
-                _execute_run(run, prepared, info, session)
-        except InterruptedRunError as error:
-            error.help = (f"go on with: lab resume {shlex.quote(str(experiment.folder))}",)
-            raise
-        except LabError as error:
-            if isinstance(error, UserError) and len(experiment.runs) == 1:
-                raise
-            let_go(error)
-            experiment.failures.append((info.label, error))
-    return write_results(experiment) if session.leads else {}
-
-
-@contextmanager
-def _holding(run: RunFolder, session: Session) -> Iterator[None]:
-    """The run is this process's, and so are its faults: one of several cannot go on without the others."""
-    together = session.fabric is not None and session.fabric.world_size > 1
-    with run.held() if session.leads else nullcontext(), nullcontext() if together else kept_in(run):
-        yield
-
-
-def _info(run: RunFolder, prepared: Prepared, index: int, count: int) -> RunInfo:
-    recipe = prepared.recipe
-    steps = prepared.material.total_steps()
-    size = recipe.options.batch_size * len(prepared.material.roles)
-    return RunInfo(run.path, recipe.title, recipe.variant, recipe.seed, steps, size, index, count)
-
-
-def _execute_run(run: RunFolder, prepared: Prepared, info: RunInfo, session: Session) -> None:
-    """One run from its newest checkpoint to its results, its state kept in run.json throughout."""
-    engine = _engine(prepared, info, session)
-    resumed = engine.resume()
-    if resumed:
-        session.say(f"{info.label}: resuming after step {engine.step}")
-    record = run.update if session.leads else _record_nothing
-    resumed_at = engine.step if resumed else None
-    record(**start_facts(), **_facts(prepared, engine), resumed_at=resumed_at, error=None)
-    began = time.perf_counter()
-    status, results = "failed", {}
-    try:
-        results = engine.run()
-        if session.leads:
-            write_json(run.path / RESULTS, results)
-        status = "finished"
-    except InterruptedRunError:
-        status = "interrupted"
-        raise
-    except LabError as error:
-        record(error=error.message)
-        raise
-    finally:
-        record(status=status, step=engine.step, session_seconds=round(time.perf_counter() - began, 2))
-        engine.notify("lab_run_finished", status=status, results=results)
-
-
-def _engine(prepared: Prepared, info: RunInfo, session: Session) -> Engine:
-    fabric = session.launch(prepared.recipe.options.run)
-    return Engine(prepared.recipe, prepared.material, session.plugins, fabric, info, session.context.cache)
-
-
-def _record_nothing(**facts: Any) -> None:
-    """What the processes that do not write do instead of `RunFolder.update`."""
-
-
-def _facts(prepared: Prepared, engine: Engine) -> dict[str, Any]:
-    return {
-        "machine": vars(engine.fabric.choice),
-        "data": prepared.material.provenance(),
-        "specs": {role: vars(spec) for role, spec in prepared.material.specs().items()},
-        "steps": engine.total,
-        "protocol": _protocol(prepared),
-    }
-
-
-def _protocol(prepared: Prepared) -> dict[str, Any]:
-    """How the figures came about: what was trained on, what was hidden, what picked the checkpoint."""
-    recipe, material = prepared.recipe, prepared.material
-    select = recipe.options.select
-    return {
-        "trained_on": {role.name: "train" for role in material.roles},
-        "labels_hidden": sorted(material.hidden()),
-        "selection": "last step" if select is None else f"{select.mode} of {select.metric}",
-        "evaluators": {use.label: use.component.dump() for use in recipe.evaluators},
-    }
-
-
-def write_results(experiment: Experiment) -> dict[str, Any]:
-    """Collect the results of the finished runs; an experiment of several keeps them, their table, and what
-    its variants drew side by side."""
-    found = {run.path.name: run.results() for run in experiment.runs}
-    if len(experiment.runs) > 1:
-        table = results_table(experiment)
-        write_json(experiment.folder / RESULTS, {"runs": found, "table": vars(table)})
-        write_file(experiment.folder / "results.md", markdown(table).encode())
-        write_gallery(of_one_seed(experiment.named_runs()), experiment.folder / "figures")
-    return found
-
-
-def results_table(experiment: Experiment) -> Table:
-    """A row a variant, a column a scalar; see `results.compare`."""
-    results = [(name, run.results()) for name, run in experiment.named_runs()]
-    return compare(results, experiment.prepared[0].recipe.options.table)
-
-
-# Evaluating what is there -------------------------------------------------------------------------
-
-
-def evaluate_again(experiment: Experiment, session: Session, step: int | None) -> dict[str, dict[str, float]]:
-    """Run the evaluators of every run on its newest (or selected, or the given) checkpoint."""
-    found = {}
-    for index, (run, prepared) in enumerate(zip(experiment.runs, experiment.prepared, strict=True)):
-        info = _info(run, prepared, index, len(experiment.runs))
-        with run.held():
-            engine = _engine(prepared, info, session)
-            engine.observed = False  # the history is that of the training
-            engine.load_state_dict(engine.checkpoints.state(run.reported_step() if step is None else step))
-            found[run.path.name] = engine.evaluate_all(run.path / "figures" / f"evaluated_{engine.step:08d}")
-    return found
+            states = (
+                [run.read() for run in run_folders(folder)] if is_run(folder) or is_experiment(folder) else []
+            )
+        except UserError:
+            continue
+        unfinished = any(state["status"] not in ("finished", "running") for state in states)
+        if unfinished and [state["identity"] for state in states] == wanted:
+            return folder
+    return None

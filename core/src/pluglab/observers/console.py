@@ -7,13 +7,12 @@ first bar is shown.
 from __future__ import annotations
 
 import atexit
+import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pluglab.protocols import Evaluation
-from pluglab.storage.run_info import RunInfo
+from pluglab.protocols import Evaluation, Observer, RunInfo
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -90,7 +89,7 @@ class LiveDisplay(_Timed):
     def say(self, text: str, style: str = "") -> None:
         from rich.text import Text
 
-        # As a Text, because a style given to print would colour the bar as well.
+        # As a Text, because a style given to print would color the bar as well.
         self.live.console.print(Text(text, style=style))
 
     def stop(self) -> None:
@@ -124,77 +123,61 @@ def show(title: str, total: int, done: int = 0) -> Display:
     """The display that suits stderr."""
     from rich.console import Console
 
-    console = Console(stderr=True)
+    # A notebook says that it is a terminal, and cannot move a cursor.
+    plain = False if "ipykernel" in sys.modules else None
+    console = Console(stderr=True, force_jupyter=False, force_terminal=plain)
     kind = LiveDisplay if console.is_terminal and not console.is_dumb_terminal else PlainDisplay
     return kind(console, title, total, done)
-
-
-def show_line(text: str, style: str = "") -> None:
-    """One line on stderr, away from any bar."""
-    from rich.console import Console
-
-    Console(stderr=True).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 # A run ---------------------------------------------------------------------------------------------
 
 
-class RunDisplay:
-    """One run on a display."""
+class ConsoleObserver(Observer):
+    """A run's progress, scores and warnings on stderr."""
 
-    def __init__(self, run: RunInfo, step: int) -> None:
-        self.run, self.step, self.details = run, step, ""
-        self.started = time.monotonic()
+    def __init__(self) -> None:
+        self.step, self.details, self.started = 0, "", time.monotonic()
+        self.display: Display | None = None
+
+    def run_started(self, run: RunInfo, step: int) -> None:
+        self.step = step
         self.display = show(_title(run), run.steps, step)
 
-    def logged(self, step: int, scalars: Mapping[str, float]) -> None:
+    def step_logged(self, run: RunInfo, step: int, scalars: Mapping[str, float]) -> None:
         speed = [f"{scalars[SPEED]:,.0f} images/s"] if SPEED in scalars else []
         losses = [f"{name} {value:.4g}" for name, value in scalars.items() if name != SPEED]
         self.step, self.details = step, "  ".join(speed + losses)
-        self.display.update(step, self.details)
+        if self.display is not None:
+            self.display.update(step, self.details)
 
-    def finished(self, status: str) -> None:
+    def evaluated(self, run: RunInfo, step: int, name: str, evaluation: Evaluation) -> None:
+        self.step = max(self.step, step)
+        self._say(evaluation_line(step, name, evaluation))
+
+    def health(self, run: RunInfo, step: int, message: str) -> None:
+        self._say(f"warning: step {step}: {message}", style="bold yellow")
+
+    def run_finished(self, run: RunInfo, status: str, results: Mapping[str, Any]) -> None:
+        if self.display is None:
+            return
         self.display.stop()
         took = duration(time.monotonic() - self.started)
         end = ", ".join(filter(None, [f"{status} at step {self.step} after {took}", self.details]))
-        self.display.say(f"{_title(self.run)}: {end}", style="" if status == "finished" else "bold")
+        self._say(f"{_title(run)}: {end}", style="" if status == "finished" else "bold")
+
+    def _say(self, text: str, style: str = "") -> None:
+        if self.display is not None:
+            self.display.say(text, style)
 
 
-_displays: dict[Path, RunDisplay] = {}
-
-
-def lab_run_started(run: RunInfo, step: int) -> None:
-    _displays[run.folder] = RunDisplay(run, step)
-
-
-def lab_step_logged(run: RunInfo, step: int, scalars: Mapping[str, float]) -> None:
-    _displays[run.folder].logged(step, scalars)
-
-
-def lab_evaluated(run: RunInfo, step: int, name: str, evaluation: Evaluation) -> None:
+def evaluation_line(step: int, name: str, evaluation: Evaluation) -> str:
+    """What an evaluator found, in a line: its headline, its first scalars, or how many pictures."""
     shown = evaluation.headline or tuple(evaluation.scalars)[:4]
     scores = "  ".join(f"{key} {evaluation.scalars[key]:.4g}" for key in shown)
-    pictures = f"{len(evaluation.figures)} pictures" if evaluation.figures else ""
-    _say(run, f"step {step}  {name}  {scores or pictures}".rstrip())
-
-
-def lab_health(run: RunInfo, step: int, message: str) -> None:
-    _say(run, f"warning: step {step}: {message}", style="bold yellow")
-
-
-def lab_run_finished(run: RunInfo, status: str) -> None:
-    display = _displays.pop(run.folder, None)
-    if display is not None:
-        display.finished(status)
-
-
-def _say(run: RunInfo, text: str, style: str = "") -> None:
-    """On the run's display; a run that is only evaluated has none."""
-    display = _displays.get(run.folder)
-    if display is not None:
-        display.display.say(text, style)
-    else:
-        show_line(text, style)
+    count = len(evaluation.figures)
+    pictures = f"{count} picture{'s' if count > 1 else ''}" if count else ""
+    return f"step {step}  {name}  {scores or pictures}".rstrip()
 
 
 def _title(run: RunInfo) -> str:

@@ -7,49 +7,67 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pluglab.protocols import Evaluation
-from pluglab.storage.run_info import RunInfo
+from pluglab.protocols import Evaluation, Figure, Observer, RunInfo
+from pluglab.storage.run_folder import RunFolder
 from pluglab.tables import markdown
 
 if TYPE_CHECKING:
     import numpy as np
     from torch.utils.tensorboard import SummaryWriter
 
-# A run that is only evaluated has no writer, and writes no events.
-_writers: dict[Path, SummaryWriter] = {}
 
+class TensorBoardObserver(Observer):
+    """Writes events: scalars of every log and evaluation, pictures, tables as text, warnings."""
 
-def lab_run_started(run: RunInfo, step: int) -> None:
-    """Open the event file; on a resume TensorBoard hides what will be done again."""
-    from torch.utils.tensorboard import SummaryWriter
+    def __init__(self) -> None:
+        self.writer: SummaryWriter | None = None
 
-    folder = run.folder / "tensorboard"
-    again = any(folder.glob("events.*"))
-    purge = (step + 1 if step else 0) if again else None
-    _writers[run.folder] = SummaryWriter(str(folder), purge_step=purge)
+    def run_started(self, run: RunInfo, step: int) -> None:
+        """Open the event file; on a resume TensorBoard hides what will be done again."""
+        from torch.utils.tensorboard import SummaryWriter
 
+        folder = RunFolder(run.folder).tensorboard
+        again = any(folder.glob("events.*"))
+        purge = (step + 1 if step else 0) if again else None
+        self.writer = SummaryWriter(str(folder), purge_step=purge)
 
-def lab_step_logged(run: RunInfo, step: int, scalars: Mapping[str, float]) -> None:
-    if writer := _writers.get(run.folder):
+    def step_logged(self, run: RunInfo, step: int, scalars: Mapping[str, float]) -> None:
+        assert self.writer is not None
         for name, value in scalars.items():
-            writer.add_scalar(f"train/{name}", value, step)
+            self.writer.add_scalar(f"train/{name}", value, step)
+
+    def evaluated(self, run: RunInfo, step: int, name: str, evaluation: Evaluation) -> None:
+        assert self.writer is not None
+        for key, value in evaluation.scalars.items():
+            self.writer.add_scalar(_tag(name, key), value, step)
+        for key, figure in evaluation.figures.items():
+            array = figure.array if isinstance(figure, Figure) else figure
+            if array.ndim == 4:
+                _add_film(self.writer, _tag(name, key), array, step)
+            else:
+                self.writer.add_image(_tag(name, key), array, step, dataformats="HWC")
+        for key, table in evaluation.tables.items():
+            self.writer.add_text(_tag(name, key), markdown(table), step)
+
+    def health(self, run: RunInfo, step: int, message: str) -> None:
+        assert self.writer is not None
+        self.writer.add_text("health", message, step)
+
+    def checkpoint_saved(self, run: RunInfo, step: int, path: Path) -> None:
+        """What a resume from this checkpoint would continue must be on disk too."""
+        assert self.writer is not None
+        self.writer.flush()
+
+    def run_finished(self, run: RunInfo, status: str, results: Mapping[str, Any]) -> None:
+        if self.writer is not None:
+            self.writer.close()
 
 
-def lab_evaluated(run: RunInfo, step: int, name: str, evaluation: Evaluation) -> None:
-    writer = _writers.get(run.folder)
-    if writer is None:
-        return
-    for key, value in evaluation.scalars.items():
-        writer.add_scalar(f"{name}/{key}", value, step)
-    for key, figure in evaluation.figures.items():
-        if figure.ndim == 4:
-            _add_film(writer, f"{name}/{key}", figure, step)
-        else:
-            writer.add_image(f"{name}/{key}", figure, step, dataformats="HWC")
-    for key, table in evaluation.tables.items():
-        writer.add_text(f"{name}/{key}", markdown(table), step)
+def _tag(name: str, key: str) -> str:
+    """'accuracy/target' of the evaluator 'accuracy', not 'accuracy/accuracy/target'."""
+    return key if key.startswith(f"{name}/") else f"{name}/{key}"
 
 
 def _add_film(writer: SummaryWriter, tag: str, film: np.ndarray, step: int) -> None:
@@ -61,19 +79,3 @@ def _add_film(writer: SummaryWriter, tag: str, film: np.ndarray, step: int) -> N
     _, height, width, _ = film.shape
     image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encode_gif(film))
     writer._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
-
-
-def lab_health(run: RunInfo, step: int, message: str) -> None:
-    if writer := _writers.get(run.folder):
-        writer.add_text("health", message, step)
-
-
-def lab_checkpoint_saved(run: RunInfo) -> None:
-    """What a resume from this checkpoint would continue must be on disk too."""
-    if writer := _writers.get(run.folder):
-        writer.flush()
-
-
-def lab_run_finished(run: RunInfo) -> None:
-    if writer := _writers.pop(run.folder, None):
-        writer.close()

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     import typer
 
     from pluglab.plugins.registry import Registrar
-    from pluglab.protocols import Evaluation
-    from pluglab.storage.run_info import RunInfo
+    from pluglab.protocols import Evaluation, RunInfo
 
 hookspec = pluggy.HookspecMarker("pluglab")
 
 
 @hookspec
 def lab_register(registry: Registrar) -> None:
-    """Register components under names: `registry.add("trainer", "dann", "package.module:DANN")`.
+    """Register components under names: `registry.add("trainer", "dann", "package.module:DANN")`, and declare
+    kinds of your own: `registry.kind("encoder", protocol="package.module:Encoder", summary="...")`.
 
     Called once at start-up, so import nothing heavy: name targets as strings.
     """

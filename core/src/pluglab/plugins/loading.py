@@ -21,17 +21,11 @@ from typing import Any, Literal
 import pluggy
 
 import pluglab
-from pluglab.errors import RunError, UserError, did_you_mean
-from pluglab.plugins import hookspecs
+from pluglab.errors import UserError, did_you_mean
+from pluglab.plugins import builtin, hookspecs
 from pluglab.plugins.registry import Registrar, Registry
 
 GROUP = "pluglab"
-BUILTIN = {
-    "optim": "pluglab.training.builtin",
-    "metrics_jsonl": "pluglab.storage.history",
-    "tensorboard": "pluglab.observers.tensorboard",
-    "console": "pluglab.observers.console",
-}
 Status = Literal["ok", "broken", "incompatible", "disabled"]
 
 
@@ -45,6 +39,14 @@ class PluginReport:
     status: Status
     error: str = ""
     components: int = 0
+
+
+_packages: set[str] = set()
+
+
+def is_plugin_code(module: str) -> bool:
+    """Whether a module belongs to a plugin that has been loaded."""
+    return module.partition(".")[0] in _packages
 
 
 class _Manager(pluggy.PluginManager):
@@ -70,15 +72,11 @@ class Plugins:
     def __init__(self) -> None:
         self.registry = Registry()
         self.reports: list[PluginReport] = []
+        self.files: list[Path] = []
         self._manager = _Manager("pluglab")
         self._manager.add_hookspecs(hookspecs)
-        self._builtin: set[str] = set()
-
-    def add_builtin(self, name: str) -> None:
-        """Load a module of the core; a failure here is a fault of ours and is raised."""
-        count = self._register(importlib.import_module(BUILTIN[name]), name)
-        self._builtin.add(name)
-        self.reports.append(PluginReport(name, "pluglab", pluglab.__version__, "ok", "", count))
+        count = self._register(builtin, "core")  # a failure here is a fault of ours
+        self.reports.append(PluginReport("core", "pluglab", pluglab.__version__, "ok", "", count))
 
     def add_entry_point(self, entry: EntryPoint) -> None:
         """Load an installed plugin, unless its own metadata excludes this core."""
@@ -97,7 +95,7 @@ class Plugins:
         try:
             return "ok", "", self._register(entry.load(), entry.name)
         except (Exception, SystemExit) as error:
-            return "broken", _one_line(error), 0
+            return "broken", one_line(error), 0
 
     def add_file(self, path: Path) -> None:
         """Load one Python file as a plugin. Asked for by name, so a failure is a `UserError`."""
@@ -112,14 +110,15 @@ class Plugins:
         except (Exception, SystemExit) as error:
             where = _last_line_in(error, path)
             raise UserError(
-                f"the plugin file {path} cannot be loaded: {_one_line(error)}",
+                f"the plugin file {path} cannot be loaded: {one_line(error)}",
                 help=[where] if where else [],
             ) from error
+        self.files.append(path)
         self.reports.append(PluginReport(path.stem, str(path), "", "ok", "", count))
 
     def _register(self, module: ModuleType, name: str) -> int:
         """All or nothing: hooks checked, components staged, then both kept."""
-        _check_hook_names(module)
+        _check_hooks(module)
         registrar = Registrar(name)
         try:
             self._manager.register(module, name)
@@ -128,38 +127,62 @@ class Plugins:
         except BaseException:
             self._manager.unregister(name=name)
             raise
-        self.registry.extend(registrar.entries)
+        self.registry.extend(registrar.entries, registrar.kinds)
+        if module is not builtin:
+            targets = [str(entry.target) for entry in registrar.entries if isinstance(entry.target, str)]
+            _packages.update(re.split("[.:]", name)[0] for name in (module.__name__, *targets))
         return len(registrar.entries)
 
     def _implementations(self, hook: str, plugin: str | None = None) -> list[pluggy.HookImpl]:
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
         return [impl for impl in caller.get_hookimpls() if plugin in (None, impl.plugin_name)]
 
+    def check_kinds(self) -> None:
+        """Report plugins with components of a kind that nobody declares; of a file that is a `UserError`."""
+        declared = [kind.name for kind in self.registry.kinds()]
+        for entry in [entry for entry in self.registry if entry.kind not in declared]:
+            guess = did_you_mean(entry.kind, declared) or "`lab list kinds` shows those that there are"
+            message = f"no plugin declares the kind '{entry.kind}' of '{entry.name}'; {guess}"
+            if any(path.stem == entry.plugin for path in self.files):
+                help = [f"a kind of your own: registry.kind('{entry.kind}', summary=\"...\")"]
+                raise UserError(message, help=help, where=entry.where)
+            self._mark_broken(entry.plugin, f"{message} ({entry.where})")
+
     def notify(self, hook: str, **arguments: Any) -> None:
         """Call a life-cycle hook of every plugin. One that raises is dropped with a warning, so that an
-        observer cannot end a training; a failing built-in (a full disk, say) is a `RunError`."""
+        observer cannot end a training."""
         for implementation in self._implementations(hook):
             try:
                 _call(implementation, arguments)
-            except Exception as error:
-                self._dismiss(implementation.plugin_name, hook, error)
-
-    def _dismiss(self, name: str, hook: str, error: Exception) -> None:
-        if name in self._builtin:
-            raise RunError(f"'{name}' failed in {hook}: {_one_line(error)}") from error
-        self._manager.unregister(name=name)
-        message = f"plugin '{name}' failed in {hook} and is left out from here on: {_one_line(error)}"
-        warnings.warn(message, stacklevel=3)
+            except (Exception, SystemExit) as error:
+                name = implementation.plugin_name
+                self._manager.unregister(name=name)
+                left_out(f"plugin '{name}'", hook, error)
 
     def add_commands(self, app: Any) -> None:
-        """Let plugins add commands; a plugin that fails here is reported as broken."""
+        """Let plugins add commands; a plugin that fails here, or hides a command, is reported as broken."""
         for implementation in self._implementations("lab_commands"):
+            before = list(app.registered_commands)
+            taken = set(map(_command_name, before))
             try:
                 _call(implementation, {"app": app})
-            except Exception as error:
-                self._mark_broken(implementation.plugin_name, _one_line(error))
+                for command in app.registered_commands[len(before) :]:
+                    if _command_name(command) in taken:
+                        raise ValueError(f"there is a command '{_command_name(command)}' already")
+            except (Exception, SystemExit) as error:
+                app.registered_commands[:] = before
+                where = _place(implementation.function)
+                self._mark_broken(implementation.plugin_name, f"{one_line(error)} ({where})")
+
+    def versions(self) -> dict[str, str]:
+        """Name and version of each installed plugin that is loaded, the core's aside."""
+        named = (report for report in self.reports if report.status == "ok" and report.version)
+        return {r.name: f"{r.distribution} {r.version}" for r in named if r.distribution != "pluglab"}
 
     def _mark_broken(self, name: str, error: str) -> None:
+        self.registry.drop(name)
+        if self._manager.has_plugin(name):
+            self._manager.unregister(name=name)
         self.reports = [
             PluginReport(r.name, r.distribution, r.version, "broken", error, r.components)
             if r.name == name
@@ -175,8 +198,6 @@ def load_plugins(files: Iterable[Path] = (), only: str | None = None) -> Plugins
     installed plugins load.
     """
     plugins = Plugins()
-    for name in BUILTIN:
-        plugins.add_builtin(name)
     wanted = _wanted(os.environ.get("LAB_PLUGINS") if only is None else only)
     found = list(_installed())
     for entry in found:
@@ -188,6 +209,7 @@ def load_plugins(files: Iterable[Path] = (), only: str | None = None) -> Plugins
         plugins.reports.append(PluginReport(name, "?", "", "broken", "LAB_PLUGINS names it; not installed"))
     for path in files:
         plugins.add_file(path)
+    plugins.check_kinds()
     return plugins
 
 
@@ -230,12 +252,26 @@ def _incompatibility(distribution: Distribution | None) -> str:
     return ""
 
 
-def _check_hook_names(module: ModuleType) -> None:
-    known = [name for name in vars(hookspecs) if name.startswith("lab_")]
+def _check_hooks(module: ModuleType) -> None:
+    """Raises for a function that looks like a hook and is none, or that asks for what it is not given."""
+    known = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("lab_")}
     for name, value in vars(module).items():
-        if name.startswith("lab_") and inspect.isroutine(value) and name not in known:
+        if not (name.startswith("lab_") and inspect.isroutine(value)):
+            continue
+        if name not in known:
             hint = did_you_mean(name, known) or f"hooks are {', '.join(known)}"
             raise AttributeError(f"there is no hook '{name}'; {hint}")
+        given = list(inspect.signature(known[name]).parameters)
+        for asked, parameter in inspect.signature(value).parameters.items():
+            if asked not in given and parameter.default is parameter.empty:
+                raise TypeError(
+                    f"{name} is given ({', '.join(given)}), and asks for '{asked}' ({_place(value)})"
+                )
+
+
+def _place(function: Any) -> str:
+    code = inspect.unwrap(function).__code__
+    return f"{code.co_filename}:{code.co_firstlineno}"
 
 
 def _call(implementation: pluggy.HookImpl, arguments: dict[str, Any]) -> None:
@@ -256,7 +292,17 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _one_line(error: BaseException) -> str:
+def left_out(who: str, moment: str, error: BaseException) -> None:
+    """Warn of an observer that is not called any more."""
+    message = f"{who} failed in {moment} and is left out from here on: {one_line(error)}"
+    warnings.warn(message, stacklevel=3)
+
+
+def _command_name(command: Any) -> str:
+    return str(command.name or command.callback.__name__.replace("_", "-"))
+
+
+def one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

@@ -1,19 +1,48 @@
-"""Components by kind and name. Kinds are open; targets are lazy, so a listing imports no method."""
+"""Components by kind and name. Kinds are declared; targets are lazy, so a listing imports no method."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pluglab.capabilities import is_capability
 from pluglab.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
+class Kind:
+    """What all components of a kind have in common.
+
+    `protocol` is what a component is once it is built, as a class or 'module:Class'; of a `function` kind it
+    is the call that the component itself answers. With `signature_options` a component without a `Config` is
+    told what its own parameters name.
+    """
+
+    name: str
+    plugin: str
+    protocol: str | type | None = None
+    summary: str = ""
+    function: bool = False
+    signature_options: bool = False
+
+    def load(self) -> type | None:
+        """The protocol itself."""
+        if not isinstance(self.protocol, str):
+            return self.protocol
+        found: type = _import(self.protocol)
+        return found
+
+
+@dataclass(eq=False)
 class Entry:
-    """One registered component: `target` is an object, or 'module:attribute' until it is needed."""
+    """One registered component: `target` is an object, or 'module:attribute' until it is needed.
+
+    `where` is the line that registered it. `can` are the capabilities that a trainer is said to have.
+    """
 
     kind: str
     name: str
@@ -21,31 +50,54 @@ class Entry:
     target: str | Any
     summary: str = ""
     paper: str = ""
-    _loaded: list[Any] = field(default_factory=list, repr=False, compare=False)
+    can: tuple[type, ...] = ()
+    where: str = ""
+    registry: Registry | None = field(default=None, repr=False)
+    _loaded: list[Any] = field(default_factory=list, repr=False)
 
     @property
     def qualified(self) -> str:
         return f"{self.plugin}/{self.name}"
 
+    @property
+    def spec(self) -> Kind:
+        """The entry's kind; one without a protocol where no plugin has declared it."""
+        found = self.registry.kind(self.kind) if self.registry else None
+        return found or Kind(self.kind, self.plugin)
+
     def load(self) -> Any:
-        """The class or function itself. Raises `UserError` where its module cannot be imported."""
+        """The class or function itself. Raises `UserError` where it cannot be imported, or is not what
+        components of its kind must be."""
         if not self._loaded:
-            self._loaded.append(self._import() if isinstance(self.target, str) else self.target)
+            from pluglab.plugins.contracts import check_target
+
+            target = self._import() if isinstance(self.target, str) else self.target
+            check_target(self, target)
+            self._loaded.append(target)
         return self._loaded[0]
 
     def _import(self) -> Any:
-        module, _, attribute = str(self.target).partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)
+            return _import(str(self.target))
         except (Exception, SystemExit) as error:
             raise UserError(
                 f"{self.kind} '{self.name}' of plugin '{self.plugin}' cannot be loaded: "
                 f"{type(error).__name__}: {error}",
-                help=[f"its target is {self.target}; `lab list plugins` shows where the plugin comes from"],
+                help=[
+                    f"its target is {self.target}, registered in {self.where}"
+                    if self.where
+                    else f"its target is {self.target}",
+                    "`lab list plugins` shows where the plugin comes from",
+                ],
             ) from error
 
     def documentation(self) -> str:
         return inspect.getdoc(self.load()) or ""
+
+
+def _import(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 class Registrar:
@@ -54,36 +106,87 @@ class Registrar:
     def __init__(self, plugin: str) -> None:
         self.plugin = plugin
         self.entries: list[Entry] = []
+        self.kinds: list[Kind] = []
+
+    def kind(
+        self,
+        name: str,
+        *,
+        protocol: str | type | None = None,
+        summary: str = "",
+        function: bool = False,
+        signature_options: bool = False,
+    ) -> None:
+        """Declare a kind of component, such as 'encoder': any plugin may then add components of it.
+
+        `protocol` ('package.module:Encoder') is what they are checked against when they are first used; the
+        other parameters are explained at `Kind`.
+        """
+        _check_kind_name(name)
+        self.kinds.append(Kind(name, self.plugin, protocol, summary, function, signature_options))
 
     def add(
-        self, kind: str, name: str, target: str | Callable[..., Any], *, summary: str = "", paper: str = ""
+        self,
+        kind: str,
+        name: str,
+        target: str | Callable[..., Any],
+        *,
+        summary: str = "",
+        paper: str = "",
+        can: Sequence[type] = (),
     ) -> None:
-        """Register `target`, 'package.module:Class' or the class itself, as the `kind` called `name`."""
-        if not (isinstance(kind, str) and kind.isidentifier()):
-            raise ValueError(f"a kind must be an identifier, got {kind!r}")
+        """Register `target`, 'package.module:Class' or the class itself, as the `kind` called `name`.
+
+        `can`: the capabilities of a trainer (pluglab.capabilities), so that `lab list trainers` knows them
+        without importing it. When it is first used, it must have them.
+        """
+        _check_kind_name(kind)
         if not isinstance(name, str) or not name.replace("-", "_").isidentifier():
             raise ValueError(f"a {kind}'s name must be letters, digits, '_' or '-', got {name!r}")
         if isinstance(target, str) and not all(target.partition(":")):
             raise ValueError(f"the target of {kind} '{name}' must be 'package.module:Class', not {target!r}")
+        if not all(map(is_capability, can)):
+            raise ValueError(f"can= of {kind} '{name}' must be capabilities, such as Classifies, not {can!r}")
         if any((entry.kind, entry.name) == (kind, name) for entry in self.entries):
             raise ValueError(f"{kind} '{name}' is registered twice")
-        self.entries.append(Entry(kind, name, self.plugin, target, summary, paper))
+        caller = sys._getframe(1)
+        where = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        self.entries.append(Entry(kind, name, self.plugin, target, summary, paper, tuple(can), where))
+
+
+def _check_kind_name(kind: object) -> None:
+    if not (isinstance(kind, str) and kind.isidentifier()):
+        raise ValueError(f"a kind must be an identifier, got {kind!r}")
 
 
 class Registry:
-    """Every component that the loaded plugins have registered."""
+    """Every kind and component that the loaded plugins have registered."""
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._entries: list[Entry] = list(entries)
+        self._entries: list[Entry] = []
+        self._kinds: dict[str, Kind] = {}
+        self.extend(entries)
 
-    def extend(self, entries: Iterable[Entry]) -> None:
-        self._entries.extend(entries)
+    def extend(self, entries: Iterable[Entry], kinds: Iterable[Kind] = ()) -> None:
+        for kind in kinds:
+            self._kinds.setdefault(kind.name, kind)
+        for entry in entries:
+            entry.registry = self
+            self._entries.append(entry)
+
+    def drop(self, plugin: str) -> None:
+        """Forget what a plugin has registered."""
+        self._entries = [entry for entry in self._entries if entry.plugin != plugin]
+        self._kinds = {name: kind for name, kind in self._kinds.items() if kind.plugin != plugin}
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
 
-    def kinds(self) -> list[str]:
-        return sorted({entry.kind for entry in self._entries})
+    def kinds(self) -> list[Kind]:
+        return sorted(self._kinds.values(), key=lambda kind: kind.name)
+
+    def kind(self, name: str) -> Kind | None:
+        return self._kinds.get(name)
 
     def entries(self, kind: str) -> list[Entry]:
         return sorted((e for e in self._entries if e.kind == kind), key=lambda e: (e.name, e.plugin))
@@ -106,7 +209,24 @@ class Registry:
 
     def _ways_out(self, kind: str, name: str) -> list[str]:
         known = self.names(kind)
+        if kind not in self._kinds and not known:
+            kinds = did_you_mean(kind, self._kinds) or "`lab list kinds` shows those that there are"
+            return [f"no plugin declares the kind '{kind}'; {kinds}"]
         if not known:
             return [f"no plugin provides any {kind}; `lab list plugins` shows what is loaded"]
         guess = did_you_mean(name, [*known, *(e.qualified for e in self.entries(kind))])
-        return [*([guess] if guess else []), f"known: {', '.join(known)}"]
+        elsewhere = [e.kind for e in self._entries if e.name == name and e.kind != kind]
+        hint = [f"'{name}' is the name of {a(elsewhere[0])}"] if elsewhere else []
+        return [*([guess] if guess else []), *hint, f"known: {', '.join(known)}"]
+
+
+def a(kind: str) -> str:
+    """'an encoder', 'a trainer'."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
+def plural(kind: str) -> str:
+    """'encoders', 'entries', 'losses'."""
+    if kind.endswith("y"):
+        return f"{kind[:-1]}ies"
+    return f"{kind}es" if kind.endswith("s") else f"{kind}s"

@@ -25,14 +25,20 @@ EXTENDS: Schema = {
     "description": "Recipe or recipes to start from; paths are relative to this file.",
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
 }
+LABEL: Schema = {"type": "string", "description": "What its results are filed under; its name by default."}
+MATRIX: Schema = {
+    "type": "object",
+    "description": "Variants as a product of axes: lists of values of a key, or of recipes, or named tables.",
+    "additionalProperties": {"type": ["array", "object"]},
+}
 NAMED: Schema = {"anyOf": [{"type": "string"}, {"type": "object", "required": ["name"]}]}
 
 
 def recipe_schema(registry: Registry, recipe_model: type[BaseModel]) -> Schema:
     """The schema of a recipe whose top-level keys are the fields of `recipe_model`.
 
-    No key may be unknown. Keys may be missing where another layer can give them, that is in a variant, and
-    in a recipe that extends another or has variants; a recipe that stands alone must name what it needs.
+    No key may be unknown. Keys may be missing where another layer can give them: in a variant, and in a
+    recipe that extends another or has variants. A recipe that stands alone must name what it needs.
     """
     layer = _Writer(registry, layer=True).recipe(recipe_model)
     variant = _with(layer, extends=EXTENDS)
@@ -40,8 +46,8 @@ def recipe_schema(registry: Registry, recipe_model: type[BaseModel]) -> Schema:
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "pluglab recipe",
-        **_with(layer, extends=EXTENDS, variants={"type": "object", **variants}),
-        "if": {"not": {"anyOf": [{"required": ["extends"]}, {"required": ["variants"]}]}},
+        **_with(layer, extends=EXTENDS, variants={"type": "object", **variants}, matrix=MATRIX),
+        "if": {"not": {"anyOf": [{"required": [key]} for key in ("extends", "variants", "matrix")]}},
         "then": {
             "required": [name for name, info in recipe_model.model_fields.items() if info.is_required()],
             "properties": {"trainer": NAMED, "data": {"additionalProperties": NAMED}},
@@ -69,7 +75,7 @@ class _Writer:
         schema = self.options(model, {})
         words = {key: _only(schema["properties"][key], "description") for key in ("data", "evaluate")}
         data = {"type": "object", "additionalProperties": self.component("dataset", own)}
-        evaluate = self.components("evaluator", {"every": EVERY})
+        evaluate = self.components("evaluator", {"every": EVERY, "as": LABEL})
         return _with(schema, data=words["data"] | data, evaluate=words["evaluate"] | evaluate)
 
     def options(self, model: type[BaseModel], extra: Schema) -> Schema:
@@ -121,7 +127,7 @@ class _Writer:
         rules, known, loaded = [], {"name", *extra}, True
         for entry in self.registry.entries(kind):
             try:
-                model = config_class(entry.load())
+                model = config_class(entry)
             except UserError:
                 loaded = False
                 continue

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from pluglab.components import Component, Options, Reference
+from pluglab.components import Component, Options, Reference, named
+from pluglab.components import table as option_table
 
 
 def _as_text(value: Any) -> Any:
@@ -14,14 +15,18 @@ def _as_text(value: Any) -> Any:
 
 
 class Machine(Options):
-    """`[run]`: what belongs to the machine, not to the experiment; it does not change a run's identity."""
+    """`[run]`: what belongs to the machine, not to the experiment; it does not change a run's identity.
+
+    `lab.toml` beside the recipe, or in the home folder, holds defaults of it for one machine.
+    """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes a GPU if there is one."""
     devices: int = Field(1, ge=1)
     """How many devices; `torchrun` starts several processes."""
-    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(_as_text)] = "auto"
-    """Arithmetic of the networks; auto takes bf16 where the hardware computes it natively, else 32."""
+    precision: Annotated[Literal["auto", "32", "bf16", "fp16"], BeforeValidator(_as_text)] = "auto"
+    """Arithmetic of the networks; auto takes bf16 where the hardware computes it natively, else 32. fp16,
+    with scaled losses, is for GPUs without bf16."""
     channels_last: bool | Literal["auto"] = "auto"
     """Memory layout of images and weights; auto takes channels_last where convolutions prefer it."""
     compile: bool = False
@@ -30,20 +35,29 @@ class Machine(Options):
     """CPU threads; auto takes torch's choice. Bit-exact repetition needs the same number."""
     deterministic: bool = False
     """Ask torch for deterministic algorithms only (a GPU gets slower; the CPU is deterministic anyway)."""
+    keep_every: int | None = Field(None, ge=1)
+    """Keep the checkpoint of every N-th step, besides the newest two and the selected one."""
+    observers: list[Annotated[Component, Reference("observer")]] = named(["console", "tensorboard"])
+    """What watches each run."""
+    launcher: Annotated[Component, Reference("launcher")] = named("in_turn")
+    """What brings the runs of an experiment to their ends; `--jobs N` is { name = "processes", jobs = N }."""
 
 
 class Selection(Options):
-    """`[select]`: which checkpoint's figures are reported. Without it, the last step's are."""
+    """`[select]`: which checkpoint's scores are reported. Without it, the last step's are."""
 
     metric: str
     """A scalar that an evaluator reports, such as 'validators/entropy'."""
     mode: Literal["max", "min"] = "max"
     """Whether more or less of it is better."""
     allow_hidden_labels: bool = False
-    """Allow a metric that read labels which the trainer may not see. Such a figure is marked 'oracle'."""
+    """Allow a metric that was computed from labels which the trainer may not see. The row is then marked
+    'oracle' wherever it is printed."""
     oracle: str | None = None
-    """A scalar, such as 'accuracy/target', whose largest value over all looks of the run is shown beside the
-    reported one, as 'oracle <scalar>': what picking by it, hidden labels or not, would have reported."""
+    """A scalar, such as 'accuracy/target'. Its largest value over all looks of the run is shown beside the
+    reported one, as 'oracle <scalar>': what picking by it would have reported, hidden labels or not."""
+    patience: int | None = Field(None, ge=1)
+    """Stop the training early, when the metric has not improved for this many looks."""
 
 
 class RecipeOptions(Options):
@@ -59,6 +73,13 @@ class RecipeOptions(Options):
     """Passes over the first role's training images, translated to steps."""
     batch_size: int = Field(64, ge=1)
     """Images a step and role, over all devices."""
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    """Parts that a batch is computed in, one by one, to save memory: one step down the mean gradient."""
+    max_grad_norm: float | None = Field(None, gt=0)
+    """Largest norm of the gradient of each optimizer's parameters; a longer one is scaled down to it."""
+    init: str | None = None
+    """Weights to start from: RUN, RUN@STEP, or a file (a `state_dict` or safetensors). What fits by name and
+    shape is taken; everything else starts as usual."""
     log_every: int = Field(50, ge=1)
     """Steps between two logs of the losses."""
     checkpoint_every: int = Field(500, ge=1)
@@ -70,13 +91,14 @@ class RecipeOptions(Options):
     transforms: list[Annotated[Component, Reference("transform")]] = []
     """Preprocessing and augmentation of every role that does not list its own."""
     evaluate: list[Any] = []
-    """Evaluators, each a name or a table with `name`, its options, and `every` (steps; else at the end)."""
+    """Evaluators, each a name or a table with `name`, its options, `every` (steps; else at the end), and
+    `as` (what its results are filed under)."""
     select: Selection | None = None
-    """Which checkpoint's figures are reported."""
+    """Which checkpoint's scores are reported."""
     table: list[str] = []
     """Columns of the experiment's table; the evaluators' headline scalars by default."""
-    run: Machine = Machine()
-    """The machine: device, precision, threads."""
+    run: Machine = option_table()
+    """The machine: device, precision, threads; what watches the runs, and where they run."""
 
     @field_validator("seeds")
     @classmethod
@@ -84,3 +106,10 @@ class RecipeOptions(Options):
         if len(set(seeds)) < len(seeds):
             raise ValueError("should not hold the same seed twice")
         return seeds
+
+    @field_validator("gradient_accumulation_steps")
+    @classmethod
+    def _whole_parts(cls, parts: int, given: ValidationInfo) -> int:
+        if given.data.get("batch_size", parts) % parts:
+            raise ValueError(f"should divide the batch_size, {given.data['batch_size']}")
+        return parts

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pluglab.components import Issue
 from pluglab.errors import Problem, RecipeError, Span, UserError
 from pluglab.recipe.positions import KeyPath, TomlSource, parse_toml, read_toml
 
@@ -39,15 +38,17 @@ class Origin:
 
 @dataclass
 class Tree:
-    """Merged layers. `soft` holds the options that were written for a component which a later layer
-    replaced by another: they count where the new one has them too, and are dropped where not."""
+    """Merged layers. `inherited`: options that were written for a component which a later layer replaced.
+
+    They count where the new component has them too, and are dropped where it has not.
+    """
 
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[KeyPath, Origin] = field(default_factory=dict)
-    soft: set[KeyPath] = field(default_factory=set)
+    inherited: set[KeyPath] = field(default_factory=set)
 
     def copy(self) -> Tree:
-        return Tree(copy.deepcopy(self.data), dict(self.origins), set(self.soft))
+        return Tree(copy.deepcopy(self.data), dict(self.origins), set(self.inherited))
 
     def overlay(self, table: Mapping[str, Any], source: TomlSource, prefix: KeyPath = ()) -> None:
         """Put `table`, which stands at `prefix` in `source`, on top."""
@@ -55,11 +56,11 @@ class Tree:
 
     def _merge(self, under: dict[str, Any], over: Mapping[str, Any], path: KeyPath, origin: Origin) -> None:
         if "name" in over and under.get("name", over["name"]) != over["name"]:
-            self.soft |= {(*path, key) for key in under if key != "name"}
+            self.inherited |= {(*path, key) for key in under if key != "name"}
         for key, value in over.items():
             here = (*path, key)
             at = Origin(origin.source, (*origin.path, key))
-            self.soft.discard(here)
+            self.inherited.discard(here)
             old = under.get(key)
             under[key] = self._merged(old, value, here, at)
             if not _changes_items(old, value):
@@ -105,11 +106,11 @@ class Tree:
                 return self.origins[path[:length]], path[length:]
         return None
 
-    def problem(self, issue: Issue, fallback: str) -> Problem:
-        """An issue with its place in the text."""
-        found = self.origin(issue.path)
-        where = found[0].span(found[1], value=issue.at_value) if found else None
-        return Problem(issue.message, where or fallback, issue.note, issue.help)
+    def located(self, problem: Problem, fallback: str) -> Problem:
+        """The problem with its place in the text."""
+        found = self.origin(problem.path)
+        where = found[0].span(found[1], value=problem.at_value) if found else None
+        return replace(problem, where=where or fallback)
 
 
 def _changes_items(old: Any, new: Any) -> bool:
@@ -125,6 +126,13 @@ def value_at(table: Any, path: KeyPath) -> Any:
         except (KeyError, IndexError, TypeError):
             return None
     return table
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """'trainer.lr' and 0.1 as {trainer: {lr: 0.1}}."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return dict(value)
 
 
 def paths_of(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[KeyPath]:
@@ -154,22 +162,30 @@ def leaves_of(
 def read_layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[TomlSource]:
     """The files to overlay in order: what the recipe extends first, then the recipe."""
     source = read_toml(path)
-    yield from read_bases(source, (), (*seen, path))
+    yield from read_bases(source, ("extends",), (*seen, path))
     yield source
 
 
 def read_bases(source: TomlSource, at: KeyPath, chain: tuple[Path, ...]) -> Iterator[TomlSource]:
-    """The files that the table at `at` in `source`, the last file of `chain`, extends, in order."""
-    for base, place in _bases(source, (*at, "extends")):
+    """The files that are named at `at` in `source`, the last file of `chain`, in order: a path or several."""
+    for base, place in _bases(source, at):
         span = source.locate(place, value=True)
         file = chain[-1].parent / base
-        if not file.is_file():
+        if not is_file(file):
             help = ["the path is relative to the recipe that extends it"]
             raise RecipeError([Problem(f"there is no recipe '{base}' to extend", span, help=help)])
         if file.resolve() in [known.resolve() for known in chain]:
             help = [" -> ".join(str(known) for known in (*chain, file))]
             raise RecipeError([Problem(f"{file} extends itself", span, help=help)])
         yield from read_layers(file, chain)
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _bases(source: TomlSource, at: KeyPath) -> list[tuple[str, KeyPath]]:
@@ -197,25 +213,37 @@ class Part:
         return replace(self, table={key: value for key, value in self.table.items() if key not in keys})
 
 
-def variant_parts(layers: Sequence[TomlSource], variant: str) -> Iterator[Part]:
-    """What a variant lays over the recipe of these layers: its own tables, and before each what it extends.
-
-    Of a file that a variant extends, neither its variants count, nor what it extends if the recipe does too.
-    """
-    known = {Path(layer.name).resolve() for layer in layers}
+def named_parts(layers: Sequence[TomlSource], place: KeyPath, name: str) -> Iterator[Part]:
+    """What a variant, or a value of a matrix, lays over the recipe: its own tables at that place in these
+    layers, before each what it extends. `name` is what a person knows it by."""
     for source in layers:
-        place = ("variants", variant)
         table = value_at(source.data, place)
         if table is None:
             continue
         if not isinstance(table, Mapping):
             span = source.locate(place, value=True)
-            raise RecipeError([Problem(f"variant '{variant}' must be a table", span)])
-        for base in read_bases(source, place, (Path(source.name),)):
-            if Path(base.name).resolve() not in known:
-                yield Part(base.data, base).without("extends", "variants", *SHARED)
-        _check_own(table, source, place)
-        yield Part(table, source, place).without("extends")
+            raise RecipeError([Problem(f"{name} must be a table", span)])
+        yield from table_parts(table, source, place, layers)
+
+
+def table_parts(
+    table: Mapping[str, Any], source: TomlSource, place: KeyPath, layers: Sequence[TomlSource]
+) -> Iterator[Part]:
+    """A table that is laid over a recipe of these layers, and before it what it extends."""
+    yield from base_parts(source, (*place, "extends"), layers)
+    _check_own(table, source, place)
+    yield Part(table, source, place).without("extends")
+
+
+def base_parts(source: TomlSource, at: KeyPath, layers: Sequence[TomlSource]) -> Iterator[Part]:
+    """The files that are named at `at`, to be laid over a recipe of these layers.
+
+    Of such a file neither its variants count, nor what it extends if the recipe does too.
+    """
+    known = {Path(layer.name).resolve() for layer in layers}
+    for base in read_bases(source, at, (Path(source.name),)):
+        if Path(base.name).resolve() not in known:
+            yield Part(base.data, base).without("extends", "variants", "matrix", *SHARED)
 
 
 def _check_own(table: Mapping[str, Any], source: TomlSource, place: KeyPath) -> None:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pluglab.errors import KeyPath as KeyPath
 from pluglab.errors import Problem, RecipeError, Span, UserError
-
-KeyPath = tuple[str | int, ...]
 
 _KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _DOTTED = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*")
@@ -64,9 +63,9 @@ def read_toml(path: Path) -> TomlSource:
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise UserError(f"there is no recipe {path}", help=_neighbours(path)) from None
+        raise UserError(f"there is no recipe {path}", help=_neighbors(path)) from None
     except IsADirectoryError:
-        raise UserError(f"{path} is a directory, not a recipe", help=_neighbours(path / "x")) from None
+        raise UserError(f"{path} is a directory, not a recipe", help=_neighbors(path / "x")) from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
     except OSError as error:
@@ -74,7 +73,7 @@ def read_toml(path: Path) -> TomlSource:
     return parse_toml(text, str(path))
 
 
-def _neighbours(path: Path) -> list[str]:
+def _neighbors(path: Path) -> list[str]:
     folder = path.parent
     names = sorted(p.name for p in folder.glob("*.toml"))[:8] if folder.is_dir() else []
     return (

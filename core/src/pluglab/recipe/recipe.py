@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pluglab.components import Component, Issue, Resolver, dump_options
-from pluglab.errors import Problem, RecipeError, UserError, did_you_mean
+from pluglab.components import Component, dump_options
+from pluglab.errors import KeyPath, Problem, RecipeError, UserError, did_you_mean
 from pluglab.plugins.registry import Registry
 from pluglab.recipe.keys import Machine as Machine
 from pluglab.recipe.keys import RecipeOptions
@@ -19,20 +19,25 @@ from pluglab.recipe.layers import (
     SHARED,
     Part,
     Tree,
+    is_file,
     leaves_of,
+    named_parts,
     paths_of,
     read_layers,
     read_override,
     value_at,
-    variant_parts,
 )
-from pluglab.recipe.positions import KeyPath, TomlSource
+from pluglab.recipe.matrix import matrix_parts
+from pluglab.recipe.positions import TomlSource, read_toml
+from pluglab.recipe.resolve import Resolver
 
 COMPONENTS = ("trainer", "data")  # what a variant may replace, so that an option may fit some variants only
+LAYERS = ("extends", "variants", "matrix")  # how a recipe is written, not what it says
+MACHINE_FILE = "lab.toml"
 
 
 @dataclass(frozen=True)
-class RoleData:
+class RoleSource:
     """What one role reads."""
 
     dataset: Component
@@ -44,14 +49,16 @@ class RoleData:
 
 @dataclass(frozen=True)
 class EvaluatorUse:
-    """An evaluator of a recipe. `label` is its name, numbered where a recipe uses it twice."""
+    """An evaluator of a recipe. `label` is what its results are filed under: its name, numbered where a
+    recipe uses it twice, unless the recipe gives one."""
 
     label: str
     component: Component
     every: int | None
 
     def dump(self) -> dict[str, Any]:
-        return {**self.component.dump(), **({"every": self.every} if self.every else {})}
+        every = {"every": self.every} if self.every else {}
+        return {**self.component.dump(), "as": self.label, **every}
 
 
 @dataclass(frozen=True)
@@ -62,47 +69,61 @@ class Recipe:
     variant: str
     seed: int
     options: RecipeOptions
-    data: dict[str, RoleData]
+    data: dict[str, RoleSource]
     evaluators: tuple[EvaluatorUse, ...]
     tree: Tree = field(repr=False, compare=False)
     path: str = ""
 
     def problem(self, path: KeyPath, message: str, *, help: Iterable[str] = ()) -> Problem:
         """Something wrong with the value at `path`."""
-        return self.tree.problem(Issue(path, message, help=tuple(help), at_value=True), self.path)
+        return self.tree.located(Problem(message, help=tuple(help), path=path, at_value=True), self.path)
 
     def error(self, path: KeyPath, message: str, *, help: Iterable[str] = ()) -> RecipeError:
         """An error about the value at `path`, to be raised."""
         return RecipeError([self.problem(path, message, help=help)])
 
     @contextmanager
-    def blamed(self, path: KeyPath) -> Iterator[None]:
+    def error_location(self, path: KeyPath) -> Iterator[None]:
         """A `UserError` from inside is told with the place of `path` in the recipe."""
         try:
             yield
         except RecipeError:
             raise
         except UserError as error:
-            raise self.error(path, error.message, help=error.help) from error
+            author = [f"raised for {error.where}"] if error.where else []
+            raise self.error(path, error.message, help=[*error.help, *author]) from error
 
     def to_dict(self) -> dict[str, Any]:
         """Every option, defaults included, as a recipe would hold it; running it repeats the run."""
         table = dump_options(self.options)
         table |= {"title": self.title, "seeds": [self.seed]}
         table["transforms"] = []
-        table["data"] = {role: data.dump() for role, data in self.data.items()}
+        table["data"] = {role: source.dump() for role, source in self.data.items()}
         table["evaluate"] = [use.dump() for use in self.evaluators]
         if self.variant:
             table["variants"] = {self.variant: {}}
         return table
 
-    def identity(self) -> str:
-        """A hash of the experiment: all but `[run]`, names and logging."""
-        table = self.to_dict()
-        for key in ("run", "title", "variants", "table", "log_every", "checkpoint_every"):
-            table.pop(key, None)
-        text = json.dumps(_unqualified(table), sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def training(self) -> dict[str, Any]:
+        """All that training depends on, apart from the data, the seed and the length."""
+        options = self.options
+        roles = [role.name for role in options.trainer.target.roles if role.name in self.data]
+        table: dict[str, Any] = {
+            "trainer": options.trainer.dump(),
+            "transforms": {role: [item.dump() for item in self.data[role].transforms] for role in roles},
+            "batch_size": options.batch_size,
+        }
+        if options.gradient_accumulation_steps > 1:
+            table["gradient_accumulation_steps"] = options.gradient_accumulation_steps
+        if options.max_grad_norm is not None:
+            table["max_grad_norm"] = options.max_grad_norm
+        unqualified: dict[str, Any] = _unqualified(table)
+        return unqualified
+
+    def training_digest(self) -> str:
+        """A hash of all that training depends on, as the recipe says it: of the data nothing is in it."""
+        length = {"steps": self.options.steps, "epochs": self.options.epochs, "init": self.options.init}
+        return digest_of({**self.training(), **length, "seed": self.seed})
 
     def values(self) -> Iterator[tuple[str, Any, str]]:
         """(dotted key, value, where it came from) of every option, for people."""
@@ -121,6 +142,12 @@ class Recipe:
         if found is None or (found[1] and not isinstance(written, (str, int, float, bool, list))):
             return "default"
         return found[0].words(found[1])
+
+
+def digest_of(value: Any) -> str:
+    """A short hash of plain values."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def together(recipes: Sequence[Recipe]) -> dict[str, Any]:
@@ -147,27 +174,27 @@ def _unqualified(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """A recipe file with its layers merged, not yet resolved."""
+    """A recipe file with its layers merged, not yet resolved. `parts` are those of each variant, in order."""
 
     path: Path
     tree: Tree
-    of_variants: dict[str, tuple[Part, ...]] = field(default_factory=dict)
+    parts: dict[str, tuple[Part, ...]] = field(default_factory=dict)
     overrides: tuple[TomlSource, ...] = ()
 
     @property
     def variants(self) -> list[str]:
-        """Names of the variants in file order; `[""]` for a recipe that has none."""
-        return list(self.tree.data.get("variants", {})) or [""]
+        """Names of the variants, those of the matrix first; `[""]` for a recipe that has none."""
+        return list(self.parts) or [""]
 
     def resolve(self, registry: Registry, variant: str = "") -> Recipe:
         """The recipe of one variant (with its first seed). Raises `RecipeError` with every problem."""
         tree = self._layers(variant)
         fields = tuple(RecipeOptions.model_fields)
-        resolver = Resolver(registry, droppable=lambda path: path in tree.soft, top=fields)
+        resolver = Resolver(registry, may_drop=lambda path: path in tree.inherited, top=fields)
         title = str(tree.data.get("title") or self.path.stem)
         recipe = _resolve(resolver, tree, title, variant, str(self.path))
         if recipe is None:
-            raise RecipeError([tree.problem(issue, str(self.path)) for issue in resolver.issues])
+            raise RecipeError([tree.located(problem, str(self.path)) for problem in resolver.problems])
         return recipe
 
     def resolve_all(self, registry: Registry, only: Sequence[str] = ()) -> list[Recipe]:
@@ -191,13 +218,17 @@ class RecipeFile:
 
     def _layers(self, variant: str) -> Tree:
         tree = self.tree.copy()
-        tree.data.pop("variants", None)
-        for part in self.of_variants.get(variant, ()):
+        for key in LAYERS:
+            tree.data.pop(key, None)
+        for part in self.parts.get(variant, ()):
             tree.overlay(part.table, part.source, part.place)
         for source in self.overrides:
+            for given, other in (("steps", "epochs"), ("epochs", "steps")):
+                if given in source.data:  # one length replaces the other
+                    tree.data.pop(other, None)
             tree.overlay(source.data, source)
             if len(self.variants) > 1:  # meant for those variants whose components have the option
-                tree.soft |= {path for path in paths_of(source.data) if path[0] in COMPONENTS}
+                tree.inherited |= {path for path in paths_of(source.data) if path[0] in COMPONENTS}
         return tree
 
     def _check_overrides_used(self, recipes: Sequence[Recipe]) -> None:
@@ -231,71 +262,119 @@ def _resolve(resolver: Resolver, tree: Tree, title: str, variant: str, path: str
     roles = tree.data.get("data")
     data = _resolve_roles(resolver, roles, tree.data.get("transforms", []))
     listed = tree.data.get("evaluate", [])
-    evaluators = list(_resolve_evaluators(resolver, listed if isinstance(listed, list) else []))
+    evaluators = resolve_evaluators(resolver, listed if isinstance(listed, list) else [])
     _check_length(resolver, tree)
-    if head is None or resolver.issues or not isinstance(head, RecipeOptions):
+    if head is None or resolver.problems or not isinstance(head, RecipeOptions):
         return None
-    return Recipe(title, variant, head.seeds[0], head, data, tuple(evaluators), tree, path)
+    return Recipe(title, variant, head.seeds[0], head, data, evaluators, tree, path)
 
 
 def _check_length(resolver: Resolver, tree: Tree) -> None:
     given = [key for key in ("steps", "epochs") if key in tree.data]
     if not given:
         help = ("add `steps = 1000`, or `epochs = 10`",)
-        resolver.issues.append(Issue((), "the recipe does not say how long to train", help=help))
+        resolver.problems.append(Problem("the recipe does not say how long to train", help=help))
     if len(given) == 2:
-        help = ("give one of them",)
-        resolver.issues.append(Issue(("epochs",), "both `steps` and `epochs` are given", help=help))
+        message, help = "both `steps` and `epochs` are given", ("give one of them",)
+        resolver.problems.append(Problem(message, help=help, path=("epochs",)))
 
 
-def _resolve_roles(resolver: Resolver, roles: Any, shared: Any) -> dict[str, RoleData]:
+def _resolve_roles(resolver: Resolver, roles: Any, shared: Any) -> dict[str, RoleSource]:
     resolved = {}
     for role, value in roles.items() if isinstance(roles, Mapping) else ():
+        if not role.isidentifier():
+            resolver.report(("data", role), f"a role's name must be letters, digits and '_', not '{role}'")
         table = dict(value) if isinstance(value, Mapping) else {"name": value}
         own = table.pop("transforms", None)
         at: KeyPath = ("data", role, "transforms") if own is not None else ("transforms",)
         dataset = resolver.component("dataset", table, ("data", role))
-        transforms = _resolve_list(resolver, "transform", shared if own is None else own, at)
+        transforms = resolver.components("transform", shared if own is None else own, at)
         if dataset is not None:
-            resolved[role] = RoleData(dataset, transforms)
+            resolved[role] = RoleSource(dataset, tuple(transforms))
     return resolved
 
 
-def _resolve_list(resolver: Resolver, kind: str, items: Any, path: KeyPath) -> tuple[Component, ...]:
-    if not isinstance(items, list):
-        message = f"'{'.'.join(map(str, path))}' must be a list of {kind}s"
-        resolver.issues.append(Issue(path, message, at_value=True))
-        return ()
-    found = [resolver.component(kind, item, (*path, i)) for i, item in enumerate(items)]
-    return tuple(item for item in found if item is not None)
-
-
-def _resolve_evaluators(resolver: Resolver, listed: Sequence[Any]) -> Iterator[EvaluatorUse]:
-    counts: dict[str, int] = {}
+def resolve_evaluators(
+    resolver: Resolver, listed: Sequence[Any], taken: Iterable[str] = ()
+) -> tuple[EvaluatorUse, ...]:
+    """The evaluators of a list, each under a label of its own; `taken` are labels that are in use already."""
+    uses: list[EvaluatorUse] = []
+    labels = set(taken)
     for index, value in enumerate(listed):
+        path: KeyPath = ("evaluate", index)
         table = dict(value) if isinstance(value, Mapping) else value
         every = table.pop("every", None) if isinstance(table, dict) else None
-        path: KeyPath = ("evaluate", index)
+        label = table.pop("as", None) if isinstance(table, dict) else None
         if every is not None and (not isinstance(every, int) or isinstance(every, bool) or every < 1):
             note = "should be a positive number of steps"
-            resolver.issues.append(Issue((*path, "every"), "option 'every' is wrong", note, at_value=True))
+            resolver.report((*path, "every"), "option 'every' is wrong", note)
             continue
         component = resolver.component("evaluator", table, path)
-        if component is not None:
-            counts[component.name] = counts.get(component.name, 0) + 1
-            number = f"_{counts[component.name]}" if counts[component.name] > 1 else ""
-            yield EvaluatorUse(component.name + number, component, every)
+        if component is None:
+            continue
+        if label is not None and not _is_label(label, labels):
+            message = "'as' must be letters, digits, '_', '-' or '.', and no other evaluator's"
+            resolver.report((*path, "as"), message)
+            continue
+        uses.append(EvaluatorUse(label or free_label(component.name, labels), component, every))
+        labels.add(uses[-1].label)
+    return tuple(uses)
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> RecipeFile:
-    """Read a recipe, what it extends, and `--set` overrides. Raises `UserError`."""
-    tree, layers = Tree(), []
-    for source in read_layers(path):
-        layers.append(source)
+def _is_label(label: Any, taken: set[str]) -> bool:
+    plain = isinstance(label, str) and label.replace("-", "_").replace(".", "_").replace("_", "a").isalnum()
+    return plain and label not in taken
+
+
+def free_label(name: str, taken: Iterable[str]) -> str:
+    """The name, or the name with the first free number: 'accuracy', 'accuracy_2'."""
+    taken, number = set(taken), 1
+    while (label := name if number == 1 else f"{name}_{number}") in taken:
+        number += 1
+    return label
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = (), more: Sequence[TomlSource] = ()) -> RecipeFile:
+    """Read a recipe, what it extends, this machine's `lab.toml`, overrides as `--set` gives them, and more.
+
+    Raises `UserError`.
+    """
+    return recipe_file(list(read_layers(path)), path, [*map(read_override, overrides), *more])
+
+
+def recipe_file(layers: Sequence[TomlSource], path: Path, overrides: Sequence[TomlSource] = ()) -> RecipeFile:
+    """A recipe of these layers, the last of which is the file at `path`. Raises `UserError`."""
+    tree = Tree()
+    for source in _machine_files(path):
+        tree.overlay(source.data, source)
+    for source in layers:
         tree.overlay({k: v for k, v in source.data.items() if k != "extends"}, source)
     variants = tree.data.get("variants", {})
     if not isinstance(variants, Mapping):
-        issue = Issue(("variants",), "'variants' must be a table of tables", at_value=True)
-        raise RecipeError([tree.problem(issue, str(path))])
-    parts = {name: tuple(variant_parts(layers, name)) for name in variants}
-    return RecipeFile(path, tree, parts, tuple(read_override(text) for text in overrides))
+        problem = Problem("'variants' must be a table of tables", path=("variants",), at_value=True)
+        raise RecipeError([tree.located(problem, str(path))])
+    cells = matrix_parts(tree, layers, path)
+    own = {name: tuple(named_parts(layers, ("variants", name), f"variant '{name}'")) for name in variants}
+    parts = {name: (*cells.get(name, ()), *own.get(name, ())) for name in (*cells, *own)}
+    return RecipeFile(path, tree, parts, tuple(overrides))
+
+
+def _machine_files(path: Path) -> Iterator[TomlSource]:
+    """`lab.toml` of the home folder, then that beside the recipe: defaults of `[run]` for this machine."""
+    places = [Path.home() / MACHINE_FILE] if _has_home() else []
+    for place in dict.fromkeys([*places, path.parent / MACHINE_FILE]):
+        if is_file(place) and place != path:
+            source = read_toml(place)
+            others = [key for key in source.data if key != "run"]
+            if others:
+                help = ["it holds the table [run], defaults for one machine, and nothing else"]
+                span = source.locate((others[0],))
+                raise RecipeError([Problem(f"'{others[0]}' has no place in {MACHINE_FILE}", span, help=help)])
+            yield source
+
+
+def _has_home() -> bool:
+    try:
+        return bool(Path.home())
+    except RuntimeError:
+        return False

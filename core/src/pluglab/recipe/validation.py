@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from pluglab.errors import did_you_mean
-
-Path = tuple[str | int, ...]
+from pluglab.errors import KeyPath, Problem, did_you_mean
 
 _WORDS = {
     "dict_type": "a table",
@@ -30,22 +27,11 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Issue:
-    """One thing wrong at a path of the recipe: the words, the caret's note, and lines of help."""
-
-    path: Path
-    message: str
-    note: str = ""
-    help: tuple[str, ...] = ()
-    at_value: bool = False
-
-
-def complaints(
+def problems_of(
     error: ValidationError, model: type[BaseModel], table: Mapping[str, Any], owner: str
-) -> Iterator[Issue]:
+) -> Iterator[Problem]:
     """What a validation of `table` found, with paths inside it. `owner` is whose options they are."""
-    notes: dict[Path, list[str]] = {}
+    notes: dict[KeyPath, list[str]] = {}
     for item in error.errors(include_url=False):
         loc = item["loc"]
         if item["type"] == "missing" and isinstance(loc[-1], str):
@@ -59,42 +45,43 @@ def complaints(
         yield wrong_option(path, _alternatives(found), owner)
 
 
-def misread(config: BaseModel, table: Mapping[str, Any], owner: str) -> Iterator[Issue]:
+def coerced(config: BaseModel, table: Mapping[str, Any], owner: str) -> Iterator[Problem]:
     """Values that pydantic takes without a word for something else: "20" and true for numbers."""
-    for path, value, taken in _misread(table, config, ()):
+    for path, value, taken in _coerced(table, config, ()):
         wanted = "a number" if isinstance(value, bool) else f"{json.dumps(taken)}, without quotes"
         yield wrong_option(path, f"should be {wanted}", owner)
 
 
-def _misread(value: Any, taken: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
+def _coerced(value: Any, taken: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any, Any]]:
     if isinstance(value, Mapping) and isinstance(taken, BaseModel):
         for key, item in value.items():
-            yield from _misread(item, getattr(taken, key, None), (*path, key))
+            yield from _coerced(item, getattr(taken, key, None), (*path, key))
     elif isinstance(value, (list, tuple)) and isinstance(taken, (list, tuple)):
         for index, pair in enumerate(zip(value, taken, strict=False)):
-            yield from _misread(*pair, (*path, index))
+            yield from _coerced(*pair, (*path, index))
     elif isinstance(value, (str, bool)) and type(taken) in {bool, int, float} - {type(value)}:
         yield path, value, taken
 
 
-def unknown_option(path: Path, guess: str, owner: str) -> Issue:
-    return Issue(path, f"unknown option '{_dotted(path)}' for {owner}", guess)
+def unknown_option(path: KeyPath, guess: str, owner: str) -> Problem:
+    return Problem(f"unknown option '{_dotted(path)}' for {owner}", note=guess, path=path)
 
 
-def wrong_option(path: Path, note: str, owner: str) -> Issue:
+def wrong_option(path: KeyPath, note: str, owner: str) -> Problem:
     if not path:
-        return Issue(path, f"{owner}: {note}")
-    return Issue(path, f"option '{_dotted(path)}' of {owner} is wrong", note, at_value=True)
+        return Problem(f"{owner}: {note}")
+    message = f"option '{_dotted(path)}' of {owner} is wrong"
+    return Problem(message, note=note, path=path, at_value=True)
 
 
-def _missing(model: type[BaseModel], loc: Path, owner: str) -> Issue:
+def _missing(model: type[BaseModel], loc: KeyPath, owner: str) -> Problem:
     info = getattr(_model_at(model, loc[:-1]), "model_fields", {}).get(loc[-1])
     words = " ".join(((info and info.description) or "").split())
     help = (f"{loc[-1]}: {words}",) if words else ()
-    return Issue(loc[:-1], f"{owner} needs the option '{_dotted(loc)}'", help=help)
+    return Problem(f"{owner} needs the option '{_dotted(loc)}'", help=help, path=loc[:-1])
 
 
-def _model_at(model: Any, loc: Path) -> Any:
+def _model_at(model: Any, loc: KeyPath) -> Any:
     """The model of the table at `loc` in a table of `model`; None where that is not a model's."""
     for part in loc:
         info = getattr(model, "model_fields", {}).get(part)
@@ -103,7 +90,7 @@ def _model_at(model: Any, loc: Path) -> Any:
     return model
 
 
-def _real(loc: Path, table: Any) -> Path:
+def _real(loc: KeyPath, table: Any) -> KeyPath:
     """`loc` up to what is there: pydantic also counts the alternatives of a union as steps."""
     for length, part in enumerate(loc):
         try:
@@ -130,5 +117,5 @@ def _alternatives(notes: Sequence[str]) -> str:
     return " or ".join([first, *(note.removeprefix("should be ") for note in rest)])
 
 
-def _dotted(path: Path) -> str:
+def _dotted(path: KeyPath) -> str:
     return ".".join(map(str, path))

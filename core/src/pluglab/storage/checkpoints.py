@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from pluglab.errors import UserError
-from pluglab.storage.atomic import write_file as write_file
+from pluglab.storage.atomic import write_file
 
 _NAME = re.compile(r"step_(\d+)\.([0-9a-f]{16})\.pt")
 KEEP = 2
@@ -37,35 +37,27 @@ class CheckpointFile:
         return state
 
 
-def check_identity(state: Mapping[str, Any], identity: str, folder: Path) -> None:
-    """Raises `UserError` for a state that was saved by another experiment."""
-    if state["identity"] != identity:
-        help = ["start a new run, or restore the recipe.toml of the run folder"]
-        raise UserError(f"the checkpoint in {folder} is of another recipe", help=help)
-
-
 class Checkpoints:
-    """The checkpoints of one run: the newest two and the selected one are kept."""
+    """The checkpoints of one run: kept are the newest two, the selected one, every `keep_every`-th step."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, keep_every: int | None = None) -> None:
+        self.folder, self.keep_every = folder, keep_every
 
     def save(self, state: dict[str, Any], step: int, keep: int | None = None) -> Path:
         """Write the state of `step`, then drop older files, except that of the step `keep`."""
         buffer = io.BytesIO()
         torch.save(state, buffer)
         content = buffer.getvalue()
-        self.folder.mkdir(exist_ok=True)
         path = self.folder / f"step_{step:08d}.{hashlib.sha256(content).hexdigest()[:16]}.pt"
         write_file(path, content)
         self._drop_old(keep)
         return path
 
     def _drop_old(self, keep: int | None) -> None:
-        steps = sorted({file.step for file in self.files()}, reverse=True)
-        kept = {*steps[:KEEP], keep}
+        newest = self.steps()[-KEEP:]
         for file in self.files():
-            if file.step not in kept:
+            often = self.keep_every is not None and file.step % self.keep_every == 0
+            if file.step not in newest and file.step != keep and not often:
                 file.path.unlink(missing_ok=True)
 
     def files(self) -> list[CheckpointFile]:
@@ -74,24 +66,33 @@ class Checkpoints:
         files = [CheckpointFile(path, int(found[1]), found[2]) for path, found in names if found]
         return sorted(files, key=lambda file: (file.step, file.path.stat().st_mtime), reverse=True)
 
+    def steps(self) -> list[int]:
+        """The steps that there is a checkpoint of, rising."""
+        return sorted({file.step for file in self.files()})
+
     def latest(self) -> tuple[CheckpointFile, dict[str, Any]] | None:
         """The newest checkpoint that is whole; a damaged one is passed over with a warning."""
-        return next(self._whole(self.files()), None)
+        return next(self.whole(), None)
+
+    def whole(self) -> Iterator[tuple[CheckpointFile, dict[str, Any]]]:
+        """All that are, the newest first."""
+        return self._whole(self.files())
 
     def at(self, step: int) -> tuple[CheckpointFile, dict[str, Any]] | None:
         """The checkpoint of that step, if it is there and whole."""
         return next(self._whole([file for file in self.files() if file.step == step]), None)
 
-    def state(self, step: int | None) -> dict[str, Any]:
-        """What was saved at `step`, or last. Raises `UserError` where no whole file of it is left."""
+    def find(self, step: int | None) -> tuple[CheckpointFile, dict[str, Any]]:
+        """That of `step`, or the newest. Raises `UserError` where no whole file of it is left."""
         with warnings.catch_warnings(record=True) as damaged:
+            warnings.simplefilter("always")
             found = self.latest() if step is None else self.at(step)
         if found is None:
-            steps = ", ".join(str(file.step) for file in self.files()) or "none"
+            steps = ", ".join(map(str, self.steps())) or "none"
             which = "" if step is None else f" of step {step}"
             message = f"{self.folder.parent} has no whole checkpoint{which}; there are: {steps}"
             raise UserError(message, help=[str(item.message) for item in damaged])
-        return found[1]
+        return found
 
     def _whole(self, files: list[CheckpointFile]) -> Iterator[tuple[CheckpointFile, dict[str, Any]]]:
         for file in files:

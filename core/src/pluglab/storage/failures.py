@@ -1,33 +1,44 @@
-"""Exceptions that nobody expected, told as errors: what, and the last place in our code or a plugin's."""
+"""Exceptions that nobody expected, told as errors: what, and the last place in a plugin's code or in ours."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from pluglab.errors import InterruptedRunError, LabError, RunError
-from pluglab.storage.run_folder import TRACEBACK, RunFolder
+from pluglab.plugins.loading import is_plugin_code
+from pluglab.storage.run_folder import RunFolder
 
 
-def as_error(error: Exception) -> RunError:
+def as_error(error: BaseException) -> RunError:
     """A fault of the program or of a plugin, or a memory that is used up, in words for a person."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         first = str(error).partition("\n")[0] or "the memory is used up"
         return RunError(f"out of memory: {first}", help=["use a smaller batch_size, or smaller networks"])
     calls = list(traceback.walk_tb(error.__traceback__))
-    ours = [call for call in calls if str(call[0].f_globals.get("__name__")).startswith("pluglab")]
-    frame, line = (ours or calls)[-1]
+    frame, line = _blamed(calls)
     hint = "this is a fault in the program or in a plugin; `--debug` shows how it came about"
     where = f"{frame.f_code.co_filename}:{line}"
     return RunError(f"{type(error).__name__}: {error}", help=[hint], where=where)
 
 
+def _blamed(calls: list[tuple[FrameType, int]]) -> tuple[FrameType, int]:
+    """The deepest call in a plugin's code, else in the core's, else anywhere."""
+    plugin = [call for call in calls if is_plugin_code(_module(call))]
+    core = [call for call in calls if _module(call).partition(".")[0] == "pluglab"]
+    return (plugin or core or calls)[-1]
+
+
+def _module(call: tuple[FrameType, int]) -> str:
+    return str(call[0].f_globals.get("__name__"))
+
+
 @contextmanager
-def kept_in(run: RunFolder) -> Iterator[None]:
+def recording_failures(run: RunFolder) -> Iterator[None]:
     """An error inside is the run's; a fault becomes one, its traceback a file in the run's folder."""
-    file = run.path / TRACEBACK
-    file.unlink(missing_ok=True)
+    run.traceback.unlink(missing_ok=True)
     try:
         yield
     except InterruptedRunError:
@@ -35,15 +46,15 @@ def kept_in(run: RunFolder) -> Iterator[None]:
     except LabError as error:
         run.update(status="failed", error=error.message)
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         fault = as_error(error)
-        file.write_text("".join(traceback.format_exception(error)))
+        run.traceback.write_text("".join(traceback.format_exception(error)))
         run.update(status="failed", error=fault.message)
-        fault.help = (*fault.help, f"the traceback is in {file}")
+        fault.help = (*fault.help, f"the traceback is in {run.traceback}")
         raise fault from error
 
 
-def let_go(error: BaseException | None) -> None:
+def clear_frames(error: BaseException | None) -> None:
     """Free what the frames of a kept error hold, such as the networks and data of a run that failed."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)

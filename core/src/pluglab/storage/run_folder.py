@@ -1,4 +1,7 @@
-"""The folder of a run: what is in it, who holds it, and how it came to its state."""
+"""The folder of a run: what is in it and where, who holds it, and how it came to its state.
+
+Nothing else knows the names of files in a run's folder.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +11,276 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tomli_w
 
 import pluglab
 from pluglab.errors import UserError
+from pluglab.plain import plain
 from pluglab.storage.atomic import write_file
+from pluglab.storage.history import History
 
-if TYPE_CHECKING:
-    from pluglab.recipe.recipe import Recipe
-
-RECIPE, RUN, RESULTS, EXPERIMENT = "recipe.toml", "run.json", "results.json", "experiment.json"
-CHECKPOINTS, TRACEBACK = "checkpoints", "traceback.txt"
+FORMAT = 2  # of run folders; 1 was that of pluglab 0.1
+_RECIPE, _RUN, _RESULTS, _EXPERIMENT = "recipe.toml", "run.json", "results.json", "experiment.json"
+_TABLE = "results.md"
 
 
-def slug(text: str) -> str:
-    """A file name made of `text`."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "_", text).strip("_") or "run"
+@dataclass(frozen=True)
+class RunFolder:
+    """One run on disk."""
+
+    path: Path
+
+    # What is where --------------------------------------------------------------------------------
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.path / _RECIPE
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def history(self) -> History:
+        return History(self.path / "metrics.jsonl")
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def traceback(self) -> Path:
+        """Where an unexpected exception came from."""
+        return self.path / "traceback.txt"
+
+    @property
+    def results_file(self) -> Path:
+        return self.path / _RESULTS
+
+    def figures(self, step: int | None = None, *, selected: bool = False, afterwards: bool = False) -> Path:
+        """Where pictures are: of the last evaluation, of a `selected` step, of a step during the training, or
+        of a step that was looked at afterwards."""
+        folder = self.path / "figures"
+        if selected:
+            return folder / "selected"
+        if step is None:
+            return folder
+        return folder / f"{'evaluated' if afterwards else 'step'}_{step:08d}"
+
+    def reported_figures(self) -> dict[str, Path]:
+        """The pictures that belong to the results, by file name: the selected step's, or the last's."""
+        selected = self.figures(selected=True)
+        folder = selected if selected.is_dir() else self.figures()
+        pictures = (path for path in sorted(folder.glob("*.*")) if path.suffix in (".png", ".gif"))
+        return {path.name: path for path in pictures}
+
+    # State ----------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path, recipe: Mapping[str, Any], words: str, state: Mapping[str, Any]) -> RunFolder:
+        """Lay out the folder of a run that has not started, with its resolved recipe."""
+        path.mkdir(exist_ok=True)
+        folder = cls(path)
+        write_recipe(folder.recipe, recipe, words)
+        folder.write({"format": FORMAT, "status": "pending", **state})
+        return folder
+
+    def read(self) -> dict[str, Any]:
+        """`run.json`; a run whose process is gone without a word has the status 'died'.
+
+        Raises `UserError` for a folder that is none, is damaged, or was made by another version.
+        """
+        state = read_json(self.path / _RUN)
+        if "status" not in state or "identity" not in state:
+            raise UserError(f"{self.path / _RUN} is damaged: it has no status or identity")
+        if state.get("format") != FORMAT:
+            raise self._other_version(state)
+        if state["status"] == "running" and not self.is_held():
+            state["status"] = "died"
+        return state
+
+    def _other_version(self, state: Mapping[str, Any]) -> UserError:
+        versions = state.get("versions")
+        made_by = versions.get("pluglab") if isinstance(versions, Mapping) else None
+        message = f"{self.path} was made by pluglab {made_by or 'of an unknown version'}"
+        help = [f"read it with that version, or train it again: lab run {self.recipe}"]
+        return UserError(
+            f"{message}, whose run folders pluglab {pluglab.__version__} does not read", help=help
+        )
+
+    def write(self, state: Mapping[str, Any]) -> None:
+        write_json(self.path / _RUN, state)
+
+    def update(self, **changes: Any) -> None:
+        self.write({**read_json(self.path / _RUN), **changes})
+
+    def identities(self) -> set[str]:
+        """Those under which its checkpoints may have been saved: its own, and those before it was changed."""
+        state = self.read()
+        before = [state.get("parent", {}), *state.get("changes", [])]
+        return {state["identity"], *(one["identity"] for one in before if "identity" in one)}
+
+    def results(self) -> dict[str, Any]:
+        """What is reported of the run; nothing before it has come to its end."""
+        found = self._all_results()
+        return found if "step" in found else {}
+
+    def results_of_steps(self) -> dict[str, Any]:
+        """What was found at steps that are not the reported one, by the step."""
+        steps: dict[str, Any] = self._all_results().get("steps", {})
+        return steps
+
+    def _all_results(self) -> dict[str, Any]:
+        return read_json(self.results_file) if self.results_file.is_file() else {}
+
+    def write_results(self, results: Mapping[str, Any], steps: Mapping[str, Any]) -> None:
+        """`steps`: what was found at steps that are not the reported one."""
+        write_json(self.results_file, {**results, **({"steps": dict(steps)} if steps else {})})
+
+    def reported_step(self) -> int | None:
+        """The step whose scores are the results; None before there are any."""
+        step: int | None = self.results().get("step")
+        return step
+
+    def set_results_aside(self) -> None:
+        """The run goes on from its end: what was reported stays as what was found at that step."""
+        results, steps = self.results(), self.results_of_steps()
+        selected = self.figures(selected=True)
+        for found in filter(None, (results.get("last"), results)):
+            source = selected if found is results and selected.is_dir() else self.figures()
+            _move_files(source, self.figures(found["step"], afterwards=True))
+            before = steps.get(str(found["step"]), {})
+            moved = {label: self._moved(one) for label, one in found["evaluations"].items()}
+            parts = {key: {**before.get(key, {}), **found[key]} for key in ("scalars", "protocols")}
+            evaluations = {**before.get("evaluations", {}), **moved}
+            lists = {key: found[key] for key in ("headline", "tainted")}
+            steps[str(found["step"])] = {**parts, **lists, "evaluations": evaluations}
+        shutil.rmtree(selected, ignore_errors=True)
+        if results:
+            self.write_results({}, steps)
+            self.history.change_end(lambda event: {**self._moved(event), "afterwards": True})
+
+    def _moved(self, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+        """What an evaluator found, when the files of its figures lie with those of a step looked at."""
+        place = self.figures(evaluation["step"], afterwards=True).relative_to(self.path).as_posix()
+        figures = {
+            name: {
+                key: value if key == "caption" else f"{place}/{Path(value).name}"
+                for key, value in one.items()
+            }
+            for name, one in evaluation["figures"].items()
+        }
+        return {**evaluation, "figures": figures}
+
+    def inherit(self, parent: RunFolder, step: int, best: int | None) -> None:
+        """Take over what a run that is gone on with from `step` has of its parent: the history until then
+        with its pictures, and the checkpoint that is the `best` so far."""
+        self.history.inherit(parent.history, step)
+        for folder in parent.figures().glob("step_*"):
+            if int(folder.name.removeprefix("step_")) <= step:
+                shutil.copytree(folder, self.figures() / folder.name)
+        self.checkpoints.mkdir(exist_ok=True)
+        for file in [] if best is None else parent.checkpoints.glob(f"step_{best:08d}.*.pt"):
+            shutil.copy2(file, self.checkpoints)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the run for this process; the kernel lets go of it however the process ends."""
+        with (self.path / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(f"another process is running {self.path}") from None
+            yield
+
+    def is_held(self) -> bool:
+        try:
+            with (self.path / ".lock").open("r") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return False
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+
+
+@dataclass(frozen=True)
+class ExperimentFolder:
+    """A folder with several runs, each in a folder of its own."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        return self.path / _RECIPE
+
+    @property
+    def results_file(self) -> Path:
+        return self.path / _RESULTS
+
+    @property
+    def table(self) -> Path:
+        """The table of the results as Markdown."""
+        return self.path / _TABLE
+
+    @property
+    def figures(self) -> Path:
+        """Pictures of the runs side by side."""
+        return self.path / "figures"
+
+    @classmethod
+    def create(
+        cls, path: Path, recipe: Mapping[str, Any], words: str, facts: Mapping[str, Any]
+    ) -> ExperimentFolder:
+        """`facts`: `runs` are the names of the runs' folders in order."""
+        folder = cls(path)
+        write_recipe(folder.recipe, recipe, words)
+        write_json(path / _EXPERIMENT, {"format": FORMAT, **facts})
+        return folder
+
+    def runs(self) -> list[RunFolder]:
+        return [RunFolder(self.path / str(name)) for name in read_json(self.path / _EXPERIMENT)["runs"]]
+
+
+def is_run(folder: Path) -> bool:
+    return (folder / _RUN).is_file()
+
+
+def is_experiment(folder: Path) -> bool:
+    return (folder / _EXPERIMENT).is_file()
+
+
+def run_folders(folder: Path) -> list[RunFolder]:
+    """The runs of an experiment's folder, or the one run that the folder is. Raises `UserError`."""
+    if is_run(folder):
+        return [RunFolder(folder)]
+    if is_experiment(folder):
+        return ExperimentFolder(folder).runs()
+    help = ["give a folder that `lab run` made; `lab list runs` lists them"]
+    raise UserError(f"{folder} is no run folder", help=help)
+
+
+def find_runs(root: Path) -> list[Path]:
+    """Every run and experiment folder directly below `root/<title>/`, the newest last."""
+    markers = [*root.glob(f"*/*/{_RUN}"), *root.glob(f"*/*/{_EXPERIMENT}")]
+    return sorted({marker.parent for marker in markers}, key=lambda path: path.name)
+
+
+def runs_below(folders: Sequence[Path]) -> list[RunFolder]:
+    """Every run at any depth below the folders, those of one folder by name."""
+    found = [path.parent for folder in folders for path in sorted(folder.rglob(_RUN))]
+    return [RunFolder(path) for path in dict.fromkeys(found)]
 
 
 def claim_folder(root: Path, title: str) -> Path:
@@ -51,9 +299,23 @@ def claim_folder(root: Path, title: str) -> Path:
         raise UserError(f"cannot make a run folder in {parent}: {error.strerror}") from None
 
 
+def _move_files(source: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for file in [path for path in source.glob("*") if path.is_file()]:
+        file.replace(target / file.name)
+
+
+def slug(text: str) -> str:
+    """A file name made of `text`."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", text).strip("_.") or "run"
+
+
+# Files -----------------------------------------------------------------------------------------------
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON all or not at all."""
-    write_file(path, (json.dumps(value, indent=2, default=str) + "\n").encode())
+    write_file(path, (json.dumps(plain(value), indent=2, default=str) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -85,67 +347,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-@dataclass(frozen=True)
-class RunFolder:
-    """One run on disk."""
-
-    path: Path
-
-    @classmethod
-    def create(cls, path: Path, recipe: Recipe, origin: Mapping[str, Any]) -> RunFolder:
-        """Lay out the folder of a run that has not started. `origin`: what a resume needs to know."""
-        path.mkdir(exist_ok=True)
-        words = f"resolved by pluglab {pluglab.__version__}; `lab run` on this file repeats the run"
-        write_recipe(path / RECIPE, recipe.to_dict(), words)
-        folder = cls(path)
-        state = {"status": "pending", "recipe": recipe.title, "variant": recipe.variant, "seed": recipe.seed}
-        folder.write({**state, "identity": recipe.identity(), **origin})
-        return folder
-
-    def read(self) -> dict[str, Any]:
-        """`run.json`; a run whose process is gone without a word has the status 'died'."""
-        state = read_json(self.path / RUN)
-        if "status" not in state or "identity" not in state:
-            raise UserError(f"{self.path / RUN} is damaged: it has no status or identity")
-        if state["status"] == "running" and not self.is_held():
-            state["status"] = "died"
-        return state
-
-    def write(self, state: Mapping[str, Any]) -> None:
-        write_json(self.path / RUN, state)
-
-    def update(self, **changes: Any) -> None:
-        self.write({**read_json(self.path / RUN), **changes})
-
-    def results(self) -> dict[str, Any]:
-        return read_json(self.path / RESULTS) if (self.path / RESULTS).is_file() else {}
-
-    def reported_step(self) -> int | None:
-        """The step whose figures are the results; None before there are any."""
-        step: int | None = self.results().get("step")
-        return step
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the run for this process; the kernel lets go of it however the process ends."""
-        with (self.path / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UserError(f"another process is running {self.path}") from None
-            yield
-
-    def is_held(self) -> bool:
-        try:
-            with (self.path / ".lock").open("r") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return False
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-
-
 def start_facts() -> dict[str, Any]:
     """What is recorded when a run starts."""
     now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -156,19 +357,3 @@ def start_facts() -> dict[str, Any]:
         "command": sys.argv,
         "versions": versions(),
     }
-
-
-def run_folders(folder: Path) -> list[RunFolder]:
-    """The runs of an experiment's folder, or the one run that the folder is. Raises `UserError`."""
-    if (folder / RUN).is_file():
-        return [RunFolder(folder)]
-    if (folder / EXPERIMENT).is_file():
-        return [RunFolder(folder / name) for name in read_json(folder / EXPERIMENT)["runs"]]
-    help = ["give a folder that `lab run` made; `lab list runs` lists them"]
-    raise UserError(f"{folder} is no run folder", help=help)
-
-
-def find_runs(root: Path) -> list[Path]:
-    """Every run and experiment folder directly below `root/<title>/`, the newest last."""
-    markers = [*root.glob(f"*/*/{RUN}"), *root.glob(f"*/*/{EXPERIMENT}")]
-    return sorted({marker.parent for marker in markers}, key=lambda path: path.name)

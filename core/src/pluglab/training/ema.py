@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pluglab.components import Options
+from pluglab.training.accumulation import accumulation_of
 
 
 class EMAOptions(Options):
@@ -21,8 +22,8 @@ class EMAOptions(Options):
     ema_half_life: float = Field(10_000, ge=0)
     """Images after which a weight counts half in the average that is sampled from; 0: no average."""
     ema_ramp_up: float = Field(0.05, ge=0)
-    """The half-life is at most this share of the images seen so far, so that the average soon forgets the
-    first steps; 0: the full half-life from the start (Karras et al. 2020, arXiv:2006.06676)."""
+    """The half-life is at most this share of the images seen so far (Karras et al. 2020, arXiv:2006.06676),
+    so that the average soon forgets the first steps. 0: the full half-life from the start."""
 
 
 class EMA:
@@ -35,9 +36,11 @@ class EMA:
     def __init__(self, network: nn.Module, options: EMAOptions) -> None:
         self.source, self.options = network, options
         self._precision: Callable[[], AbstractContextManager[Any]] = nullcontext
-        self._start()
+        self._fabric: Fabric | None = None
+        self.restart()
 
-    def _start(self) -> None:
+    def restart(self) -> None:
+        """Follow from the network as it is now, as after its weights were put in from outside."""
         self.network = copy.deepcopy(self.source).eval().requires_grad_(False)
         pairs = list(zip(_tensors(self.network), _tensors(self.source), strict=True))
         self._averaged = [pair for pair in pairs if pair[0].is_floating_point()]
@@ -45,12 +48,19 @@ class EMA:
 
     def setup(self, fabric: Fabric) -> None:
         """Start again as a copy of the network, on its device and in its memory layout."""
-        self._precision = fabric.autocast
-        self._start()
+        self._precision, self._fabric = fabric.autocast, fabric
+        self.restart()
 
     @torch.no_grad()
     def update(self, step: int, images: int) -> None:
-        """Move towards the network after step `step` (counted from 0) of `images` images each."""
+        """Move towards the network after step `step` (counted from 0) of `images` images each.
+
+        Where the gradients of several parts of a batch make one step, it moves after the last of them.
+        """
+        now = accumulation_of(self._fabric)
+        if not now.last:
+            return
+        images *= now.parts
         share = 1 - decay(self.options, images, seen=(step + 1) * images)
         averages, values = map(list, zip(*self._averaged, strict=True))
         torch._foreach_lerp_(averages, values, share)

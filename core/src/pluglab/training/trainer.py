@@ -1,40 +1,56 @@
-"""What most trainers share: state by attribute, set-up through Fabric, optimizers and schedules.
+"""What most trainers share: state by attribute, set-up through Fabric, steps of optimizers.
 
 Nothing in the core asks for `TrainerBase`; anything with the methods of `protocols.Trainer` will do.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 from lightning_fabric import Fabric
-from pydantic import BaseModel, Field
+from lightning_fabric.wrappers import is_wrapped
+from pydantic import BaseModel
 from torch import Tensor, nn
 
-from pluglab.components import Options, takes
+from pluglab.components import Options
+from pluglab.plugins.contracts import ContractError, place_in
 from pluglab.protocols import Batch, Progress, Role
+from pluglab.training.accumulation import accumulation_of
 from pluglab.training.ema import EMA
+
+CONTAINERS = nn.ModuleList, nn.ModuleDict
+# Of gradients at images in fp16. The scale of losses grows until a step is left out, and what is computed
+# from such a gradient, a penalty for one, would then be logged as infinite.
+INPUT_SCALE = 2.0**10
+Mode = Literal["train", "eval"]
 
 
 class TrainerBase:
-    """Saves and restores every attribute that has a `state_dict`; hands modules and optimizers to Fabric."""
+    """Saves and restores every attribute that has a `state_dict`; hands modules and optimizers to Fabric.
+
+    Networks in an `nn.ModuleList` or `nn.ModuleDict` count one by one.
+    """
 
     Config: ClassVar[type[BaseModel]] = Options
     roles: ClassVar[tuple[Role, ...]] = (Role("train"),)
     fabric: Fabric
 
     def setup(self, fabric: Fabric) -> None:
+        """Raises `ContractError` for networks in a plain list or mapping, which would be missed."""
+        refuse_hidden(self)
         self.fabric = fabric
-        for name, module in modules_of(self).items():
-            setattr(self, name, fabric.setup_module(module))
-        for name, optimizer in _attributes(self, torch.optim.Optimizer).items():
+        for place in list(_places(self)):
+            place.put(fabric.setup_module(place.module))
+        for name, optimizer in optimizers_of(self).items():
             setattr(self, name, fabric.setup_optimizers(optimizer))
         for average in _attributes(self, EMA).values():
             average.setup(fabric)
 
+    @abstractmethod
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
         raise TypeError(f"{type(self).__name__} must define step(batch, progress)")
 
@@ -45,16 +61,111 @@ class TrainerBase:
         for name, part in _stateful(self).items():
             part.load_state_dict(state[name])
 
-    def update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-        """One optimizer step down the gradient of `loss`."""
-        optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
-        optimizer.step()
+    def update(self, optimizer: torch.optim.Optimizer, loss: Tensor, gradient: Tensor | None = None) -> None:
+        """One optimizer step down the gradient of `loss`, or a part of one where steps are accumulated.
+
+        With `gradient`, `loss` may have any shape, and this is the gradient with respect to it, of a mean
+        over the batch. Gradients are scaled for fp16 and clipped as the recipe says.
+        """
+        now = accumulation_of(self.fabric)
+        if now.first:
+            optimizer.zero_grad(set_to_none=True)
+        if gradient is None:
+            self.fabric.backward(loss / now.parts if now.parts > 1 else loss)
+        else:
+            self.fabric.backward(loss, gradient / now.parts if now.parts > 1 else gradient)
+        if now.last:
+            if now.max_grad_norm:
+                self.clip_gradients(optimizer, now.max_grad_norm)
+            optimizer.step()
+
+    def clip_gradients(self, optimizer: torch.optim.Optimizer, max_norm: float) -> None:
+        """Scale the gradients of an optimizer's parameters down to a common norm of at most `max_norm`."""
+        # Of a strategy that shards networks the first argument would matter; those that we use ignore it.
+        strategy, nothing = self.fabric.strategy, nn.Module()
+        strategy.clip_gradients_norm(nothing, plain_optimizer(optimizer), max_norm, error_if_nonfinite=False)
+
+    def input_gradient(self, output: Tensor, inputs: Tensor, *, create_graph: bool = False) -> Tensor:
+        """The gradient of the sum of `output` with respect to `inputs`, scaled on its way for fp16."""
+        plain = getattr(self.fabric, "scaler", None) is None
+        total = output.sum() if plain else output.sum() * INPUT_SCALE
+        (gradient,) = torch.autograd.grad(total, inputs, create_graph=create_graph)
+        return gradient if plain else gradient / INPUT_SCALE
+
+
+def plain_optimizer(optimizer: Any) -> torch.optim.Optimizer:
+    """An optimizer out of Fabric's wrapper."""
+    found: torch.optim.Optimizer = getattr(optimizer, "optimizer", optimizer)
+    return found
+
+
+def plain_module(module: nn.Module) -> nn.Module:
+    """A network out of Fabric's wrapper."""
+    found: nn.Module = module.module if is_wrapped(module) else module  # type: ignore[assignment]
+    return found
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a trainer keeps a network: an attribute, or an item of a container."""
+
+    name: str
+    owner: Any
+    key: str
+    module: nn.Module
+
+    def put(self, module: nn.Module) -> None:
+        if isinstance(self.owner, nn.ModuleList):
+            self.owner[int(self.key)] = module
+        elif isinstance(self.owner, nn.ModuleDict):
+            self.owner[self.key] = module
+        else:
+            setattr(self.owner, self.key, module)
+
+
+def _places(trainer: object) -> Iterator[_Place]:
+    for name, module in _attributes(trainer, nn.Module).items():
+        yield from _within(name, trainer, name, module)
+
+
+def _within(name: str, owner: Any, key: str, module: nn.Module) -> Iterator[_Place]:
+    if isinstance(module, CONTAINERS):
+        for part, child in module.named_children():
+            yield from _within(f"{name}.{part}", module, part, child)
+    else:
+        yield _Place(name, owner, key, module)
 
 
 def modules_of(trainer: object) -> dict[str, nn.Module]:
-    """The networks that a trainer holds as attributes."""
-    return _attributes(trainer, nn.Module)
+    """The networks that a trainer holds: attributes, and items of module lists and dicts ('nets.a')."""
+    return {place.name: place.module for place in _places(trainer)}
+
+
+def optimizers_of(trainer: object) -> dict[str, torch.optim.Optimizer]:
+    """The optimizers that a trainer holds as attributes."""
+    return _attributes(trainer, torch.optim.Optimizer)
+
+
+def refuse_hidden(trainer: object) -> None:
+    """Raises `ContractError` for networks, optimizers or averages in a plain list or mapping of a trainer.
+
+    They would be neither moved to the device, nor saved, nor put into evaluation mode.
+    """
+    for name, value in vars(trainer).items():
+        if name != "fabric" and isinstance(value, (list, tuple, set, dict)) and _holds_parts(value):
+            kind = "nn.ModuleDict" if isinstance(value, dict) else "nn.ModuleList"
+            raise ContractError(
+                f"{type(trainer).__name__} keeps networks or optimizers in a plain {type(value).__name__}, "
+                f"'{name}', where they would be neither set up nor saved",
+                help=[f"put networks into an {kind}, and optimizers into attributes of their own"],
+                where=place_in(trainer, "__init__"),
+            )
+
+
+def _holds_parts(value: Any) -> bool:
+    if isinstance(value, (list, tuple, set, dict)):
+        return any(map(_holds_parts, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, (nn.Module, torch.optim.Optimizer, EMA))
 
 
 def _attributes(owner: object, kind: type) -> dict[str, Any]:
@@ -62,159 +173,17 @@ def _attributes(owner: object, kind: type) -> dict[str, Any]:
 
 
 def _stateful(owner: object) -> dict[str, Any]:
-    parts = {
-        k: v for k, v in vars(owner).items() if hasattr(v, "state_dict") and hasattr(v, "load_state_dict")
-    }
-    return {name: part for name, part in parts.items() if not isinstance(part, Fabric)}
-
-
-# Optimizers (kind `optimizer`): called with the parameters, they return the torch optimizer -------------
-
-
-class _OptimizerOptions(Options):
-    lr: float = Field(1e-3, gt=0)
-    """Learning rate before any schedule."""
-    weight_decay: float = Field(0.0, ge=0)
-    """Weight decay."""
-
-
-class AdamOptions(_OptimizerOptions):
-    betas: tuple[float, float] = (0.9, 0.999)
-    """Decay rates of the running averages of the gradient and of its square."""
-    eps: float = Field(1e-8, gt=0)
-    """Added to the denominator."""
-
-
-class AdamWOptions(AdamOptions):
-    weight_decay: float = Field(0.01, ge=0)
-    """Decoupled weight decay."""
-
-
-class SGDOptions(_OptimizerOptions):
-    lr: float = Field(0.01, gt=0)
-    """Learning rate before any schedule."""
-    momentum: float = Field(0.9, ge=0, lt=1)
-    """Momentum."""
-    nesterov: bool = False
-    """Use Nesterov momentum."""
-
-
-def _optimizer(config: BaseModel, parameters: Iterable[nn.Parameter], kind: Callable[..., Any]) -> Any:
-    optimizer = kind(parameters, **config.model_dump())
-    for group in optimizer.param_groups:
-        group["base_lr"] = group["lr"]
-    return optimizer
-
-
-@takes(AdamOptions)
-def adam(config: AdamOptions, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Adam (Kingma and Ba 2015)."""
-    return _optimizer(config, parameters, torch.optim.Adam)
-
-
-@takes(AdamWOptions)
-def adamw(config: AdamWOptions, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
-    return _optimizer(config, parameters, torch.optim.AdamW)
-
-
-@takes(SGDOptions)
-def sgd(config: SGDOptions, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Stochastic gradient descent with momentum."""
-    return _optimizer(config, parameters, torch.optim.SGD)
-
-
-def scale_lr(optimizer: torch.optim.Optimizer, multiplier: float) -> None:
-    """Set each group's rate to its base rate times `multiplier`."""
-    for group in optimizer.param_groups:
-        group["lr"] = group["base_lr"] * multiplier
-
-
-# Schedules (kind `schedule`): functions of training progress p in [0, 1), so they resume by themselves ---
-
-
-class Constant:
-    """Always 1."""
-
-    def __call__(self, p: float) -> float:
-        return 1.0
-
-
-class InverseDecay:
-    """(1 + alpha p)^-beta: the learning-rate schedule of DANN (Ganin et al. 2016, section 5.2.2)."""
-
-    class Config(Options):
-        alpha: float = Field(10.0, ge=0)
-        """How fast the rate falls."""
-        beta: float = Field(0.75, ge=0)
-        """Exponent of the decay."""
-
-    def __init__(self, config: Config) -> None:
-        self.alpha, self.beta = config.alpha, config.beta
-
-    def __call__(self, p: float) -> float:
-        return float((1 + self.alpha * p) ** -self.beta)
-
-
-class OneCycle:
-    """Cosine up from `start` to 1 during `warmup`, then cosine down to `end` (Smith and Topin 2018)."""
-
-    class Config(Options):
-        warmup: float = Field(0.3, ge=0, lt=1)
-        """Share of training spent rising."""
-        start: float = Field(0.04, ge=0)
-        """First multiplier."""
-        end: float = Field(1e-4, ge=0)
-        """Last multiplier."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    def __call__(self, p: float) -> float:
-        c = self.config
-        if p < c.warmup:
-            return _cosine(c.start, 1.0, p / c.warmup)
-        return _cosine(1.0, c.end, (p - c.warmup) / (1 - c.warmup))
-
-
-class StepDecay:
-    """Times `factor` after every `every` of training."""
-
-    class Config(Options):
-        factor: float = Field(0.6, gt=0)
-        """Multiplied in at each drop."""
-        every: float = Field(0.25, gt=0, le=1)
-        """Share of training between two drops."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    def __call__(self, p: float) -> float:
-        return float(self.config.factor ** int(p / self.config.every))
-
-
-class SigmoidRamp:
-    """2 / (1 + exp(-gamma p)) - 1, from 0 to 1: the adaptation factor of DANN (Ganin et al. 2016, eq. 14)."""
-
-    class Config(Options):
-        gamma: float = Field(10.0, gt=0)
-        """Steepness; the paper's is 10."""
-
-    def __init__(self, config: Config) -> None:
-        self.gamma = config.gamma
-
-    def __call__(self, p: float) -> float:
-        return 2 / (1 + math.exp(-self.gamma * p)) - 1
-
-
-def _cosine(start: float, end: float, t: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * t)) / 2
-
-
-Mode = Literal["train", "eval"]
+    held = {name: value for name, value in vars(owner).items() if not isinstance(value, nn.Module)}
+    parts = {k: v for k, v in held.items() if hasattr(v, "state_dict") and hasattr(v, "load_state_dict")}
+    others = {name: part for name, part in parts.items() if not isinstance(part, Fabric)}
+    return {**modules_of(owner), **others}
 
 
 def set_mode(trainer: object, mode: Mode) -> None:
-    """Put every network of the trainer into training or evaluation mode."""
+    """Put every network of the trainer into training or evaluation mode, and optimizers that have modes."""
     for module in modules_of(trainer).values():
         module.train(mode == "train")
+    for optimizer in optimizers_of(trainer).values():
+        switch = getattr(plain_optimizer(optimizer), mode, None)
+        if callable(switch):
+            switch()

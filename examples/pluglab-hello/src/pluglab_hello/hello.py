@@ -7,10 +7,20 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pluglab.components import Component, Options, Reference, named
-from pluglab.data import Images, derived_seed
-from pluglab.protocols import Batch, DataContext, ImageSpec, Progress, Role
-from pluglab.training import TrainerBase
+from pluglab import (
+    Batch,
+    Component,
+    Images,
+    ImageSpec,
+    Options,
+    Progress,
+    Reference,
+    Role,
+    TrainerBase,
+    derived_seed,
+    named,
+)
+from pluglab.protocols import DataContext
 
 
 class Shapes:

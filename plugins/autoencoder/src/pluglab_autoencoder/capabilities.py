@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from torch import Tensor
 
+from pluglab.capabilities import capability
 
-@runtime_checkable
+
+@capability("encode images and decode latents")
 class TraversesLatents(Protocol):
-    """'encode images and decode latents'"""
-
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z|x), N x Z each."""
         ...
@@ -20,14 +20,16 @@ class TraversesLatents(Protocol):
         ...
 
 
-@runtime_checkable
+@capability("weigh samples of a posterior")
 class WeighsImportance(Protocol):
-    """'weigh samples of a posterior'"""
+    @property
+    def level_bits(self) -> float:
+        """Bits between the units of `log_weights` and the probability of an 8-bit level: 8 for a density."""
+        ...
 
     def log_weights(self, images: Tensor, samples: int) -> Tensor:
         """log p(x, z) - log q(z|x) of `samples` latents of each image's posterior, N x samples, in nats.
 
-        Values of images count in units of [0, 1]; an attribute `level_bits` says how many bits lie between
-        that and the probability of an 8-bit level: 8 for a density, 0 for a probability.
+        Values of images count in units of [0, 1].
         """
         ...

@@ -19,8 +19,10 @@ Parameters = tuple[Tensor, ...]
 class Likelihood(Protocol):
     """What the trainer asks of a likelihood. Images here are N x C x H x W in [0, 1]."""
 
-    level_bits: float
-    """Bits between a value's density and the probability of its 8-bit level: 8 for a density, else 0."""
+    @property
+    def level_bits(self) -> float:
+        """Bits between a value's density and the probability of its 8-bit level: 8 for a density, else 0."""
+        ...
 
     def head(self) -> nn.Module:
         """A new last layer of a decoder: what it draws, N x C x H x W, to the distribution's parameters."""
@@ -70,7 +72,7 @@ class Gaussian:
 class Bernoulli:
     """Every value is the probability of a one: minus the binary cross-entropy.
 
-    Meant for black-and-white images. For values in between it is no normalised density, so its likelihoods
+    Meant for black-and-white images. For values in between it is no normalized density, so its likelihoods
     compare with no other's.
     """
 

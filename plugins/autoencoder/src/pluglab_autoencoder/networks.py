@@ -5,21 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from pluglab.components import Options
-from pluglab.errors import UserError
 from pluglab.protocols import ImageSpec
 
 Channels = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
 
 class Autoencoder(Protocol):
-    """What the trainer asks of a component of this kind, which is built with (spec, latent_size)."""
+    """What the trainer asks of a component of this kind."""
+
+    def __init__(self, config: Any, spec: ImageSpec, latent_size: int) -> None: ...
 
     def encoder(self) -> nn.Module:
         """A new network, images N x C x H x W to the mean and the log-variance of q(z|x), N x Z each."""
@@ -44,7 +45,7 @@ class Convolutional:
         decoder_channels: Channels = (512, 128, 32, 16)
         """Widths from 4 x 4 up; an image of 4 x 2^n pixels takes the first n."""
         norm: Literal["none", "batch"] = "batch"
-        """Normalisation after every convolution but the last of the decoder."""
+        """Normalization after every convolution but the last of the decoder."""
 
     def __init__(self, config: Config, spec: ImageSpec, latent_size: int) -> None:
         self.config, self.spec, self.latent_size = config, spec, latent_size
@@ -113,15 +114,14 @@ def _padding(side: int, size: int) -> tuple[int, int]:
 
 def _blocks(spec: ImageSpec, *widths: int) -> int:
     """How often the image is halved. Raises `UserError` for one that the networks cannot be made for."""
-    if spec.height != spec.width:
-        message = f"these networks are for square images, not {spec.height} x {spec.width}"
-        raise UserError(message, help=["image_folder crops or pads to squares"])
-    if spec.height < 8:
-        raise UserError(f"images of {spec.height} pixels are too small", help=["give them 8 pixels or more"])
+    largest = 4 * 2 ** min(widths)
     blocks = math.ceil(math.log2(spec.height / 4))
-    if blocks > min(widths):
-        largest = 4 * 2 ** min(widths)
-        message = f"images of {spec.height} pixels are too large for these networks, made for up to {largest}"
-        help = [f"give encoder_channels and decoder_channels {blocks} widths each", "or use a smaller size"]
-        raise UserError(message, help=help)
+    square = spec.height == spec.width and 8 <= spec.height <= largest
+    ways = (
+        "choose another `size`",
+        f"{max(blocks, 1)} widths in each of encoder_channels and decoder_channels",
+    )
+    spec.require(
+        square, "autoencoder 'convolutional'", f"squares of 8 to {largest} pixels", " or ".join(ways)
+    )
     return blocks

@@ -10,7 +10,7 @@ from torch import Tensor
 LOG_2PI = math.log(2 * math.pi)
 
 
-def reparameterised(mean: Tensor, log_variance: Tensor) -> Tensor:
+def reparameterized(mean: Tensor, log_variance: Tensor) -> Tensor:
     """mean + deviation * noise: a sample of q(z|x) that gradients pass (Kingma and Welling 2014, eq. 4)."""
     return mean + (log_variance / 2).exp() * torch.randn_like(mean)
 

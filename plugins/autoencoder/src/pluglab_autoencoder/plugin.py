@@ -1,15 +1,19 @@
 """What this distribution registers. Imports nothing heavy: targets are loaded when they are used."""
 
-from pluglab.plugins.registry import Registrar
+from pluglab import Registrar
+from pluglab.capabilities import Embeds, Generates, HasNetworks, Reconstructs, Samples
 
 _HERE = "pluglab_autoencoder"
 
 
 def lab_register(registry: Registrar) -> None:
     """The trainer `vae`, its networks and likelihoods (kinds of this plugin), and two evaluators."""
-    add = registry.add
+    add, kind = registry.add, registry.kind
+    kind("autoencoder", protocol=f"{_HERE}.networks:Autoencoder", summary="an encoder and a decoder")
+    kind("likelihood", protocol=f"{_HERE}.likelihoods:Likelihood", summary="p(x|z) of an image's values")
     what = "variational autoencoder: reconstructs, embeds and samples"
-    add("trainer", "vae", f"{_HERE}.vae:VAE", summary=what, paper="arXiv:1312.6114")
+    can = (Samples, Generates, Reconstructs, Embeds, HasNetworks)
+    add("trainer", "vae", f"{_HERE}.vae:VAE", summary=what, paper="arXiv:1312.6114", can=can)
     what = "strided convolutions down to 4 x 4 and back"
     add("autoencoder", "convolutional", f"{_HERE}.networks:Convolutional", summary=what)
     what = "normal values around the reconstruction, of learned or fixed variance"

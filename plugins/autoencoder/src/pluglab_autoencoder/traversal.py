@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from pluglab.components import Options
-from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData
+from pluglab.evaluating import RoleData, images_at, sample_rows, select_splits
+from pluglab.figures import image_grid
+from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData, Figure
 from pluglab_autoencoder.capabilities import TraversesLatents
 from pluglab_autoencoder.objectives import kl_to_standard_normal
-from pluglab_metrics.figures import grid
-from pluglab_metrics.roles import RoleData, choose, images_at, pick
 
 ACTIVE = 0.01  # variance over images of a posterior mean (Burda et al. 2016, section 5.2)
 
@@ -48,32 +48,42 @@ class LatentTraversal:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def check(self, trainer: Any, data: RoleData) -> Mapping[str, Collection[str]]:
+        """It reads no labels."""
+        parts = select_splits(data, self.config.roles, self.config.split)
+        return {f"active_dimensions/{part.role}": () for part in parts}
+
     def evaluate(self, trainer: TraversesLatents, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Scalars `active_dimensions/<role>`, and figures `<role>_<number>`."""
         scalars, figures = {}, {}
-        for part in choose(data, self.config.roles, self.config.split):
+        for part in select_splits(data, self.config.roles, self.config.split):
             kl, means = self._statistics(trainer, part, context.seed)
             scalars[f"active_dimensions/{part.role}"] = float((means.var(0) > ACTIVE).sum())
-            shown = images_at(part, pick(part, self.config.pictures, context.seed))
+            shown = images_at(part, sample_rows(part, self.config.pictures, context.seed))
             for i, mean in enumerate(trainer.posterior(shown)[0]):
-                figures[f"{part.role}_{i + 1}"] = self._draw(trainer, mean, kl)
-        return Evaluation(scalars, figures)
+                figures[f"{part.role}_{i + 1}"] = self._draw(trainer, mean, kl, part)
+        protocol = {"evaluator": "latent_traversal", "split": self.config.split, "images": self.config.images}
+        return Evaluation(scalars, figures, protocol=protocol)
 
     def _statistics(
         self, trainer: TraversesLatents, part: EvaluationData, seed: int
     ) -> tuple[Tensor, Tensor]:
         """Mean KL divergence of each dimension, Z, and the posterior means, N x Z."""
-        images = images_at(part, pick(part, self.config.images, seed))
+        images = images_at(part, sample_rows(part, self.config.images, seed))
         found = [trainer.posterior(some) for some in images.split(200)]
         means, log_variances = (torch.cat(column) for column in zip(*found, strict=True))
         return kl_to_standard_normal(means, log_variances).mean(0), means
 
-    def _draw(self, trainer: TraversesLatents, origin: Tensor, kl: Tensor) -> np.ndarray:
+    def _draw(self, trainer: TraversesLatents, origin: Tensor, kl: Tensor, part: EvaluationData) -> Figure:
         c = self.config
         chosen = kl.argsort(descending=True)[: c.rows].tolist()
         moved = traversed(origin, chosen, torch.linspace(-c.reach, c.reach, c.columns))
         names = [f"z{j}  {kl[j]:.2f}" for j in chosen]
-        return grid(trainer.generate(moved, None), c.columns, names)
+        page = image_grid(trainer.generate(moved, None), c.columns, row_names=names)
+        caption = (
+            f"A {part.dataset} image, a latent dimension a row, from -{c.reach:g} to {c.reach:g}; nats beside"
+        )
+        return Figure(page, caption, {"dimension": chosen, "kl": [float(kl[j]) for j in chosen]})
 
 
 def traversed(origin: Tensor, dimensions: list[int], values: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from pluglab_autoencoder.objectives import (
     free_bits,
     kl_to_standard_normal,
     normal_log_density,
-    reparameterised,
+    reparameterized,
 )
 
 CHUNK = 128  # images a forward pass when sampling, so that memory is bounded
@@ -67,12 +67,12 @@ class VAE(TrainerBase):
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
         images = unit(batch["train"].images)
         mean, log_variance = self.encoder(batch["train"].images)
-        drawn = self.decoder(reparameterised(mean, log_variance))
+        drawn = self.decoder(reparameterized(mean, log_variance))
 
         reconstruction = -self.likelihood.log_prob(drawn, images).mean()
         kl = kl_to_standard_normal(mean, log_variance)
-        bound = reconstruction + self.beta(progress.fraction) * free_bits(kl, self.config.free_bits)
-        scale_lr(self.optimizer, self.schedule(progress.fraction))
+        bound = reconstruction + self.beta(progress) * free_bits(kl, self.config.free_bits)
+        scale_lr(self.optimizer, progress.at(self.schedule))
         # Nats a value, so that a learning rate means the same for every size of image.
         self.update(self.optimizer, bound / images[0].numel())
         error = (self.likelihood.mean(drawn) - images).square().mean()
@@ -82,10 +82,10 @@ class VAE(TrainerBase):
             "training/mse_per_pixel": error.detach(),
         }
 
-    def beta(self, p: float) -> float:
-        """Weight of the KL term at training progress `p`."""
+    def beta(self, progress: Progress) -> float:
+        """Weight of the KL term now."""
         warmup = self.config.warmup
-        return self.config.beta * min(1.0, p / warmup if warmup else 1.0)
+        return self.config.beta * (min(1.0, progress.fraction / warmup) if warmup else 1.0)
 
     # What evaluators ask for ----------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class VAE(TrainerBase):
     def log_weights(self, images: Tensor, samples: int) -> Tensor:
         """log p(x|z) + log p(z) - log q(z|x) of `samples` latents of each image's posterior, N x samples."""
         mean, log_variance = (part.repeat_interleave(samples, 0) for part in self.posterior(images))
-        z = reparameterised(mean, log_variance)
+        z = reparameterized(mean, log_variance)
         log_likelihood = self.likelihood.log_prob(self.decoder(z), unit(images).repeat_interleave(samples, 0))
         zero = torch.zeros_like(z)
         prior, posterior = normal_log_density(z, zero, zero), normal_log_density(z, mean, log_variance)
@@ -126,9 +126,8 @@ class VAE(TrainerBase):
 
     def networks(self) -> Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]:
         """Both networks, with two blank inputs each."""
-        device, spec = next(self.encoder.parameters()).device, self.spec
-        images = torch.zeros(2, spec.channels, spec.height, spec.width, device=device)
-        latents = torch.zeros(2, self.config.latent_size, device=device)
+        device = next(self.encoder.parameters()).device
+        images, latents = self.spec.blank(2, device), torch.zeros(2, self.config.latent_size, device=device)
         return {"encoder": (self.encoder, (images,)), "decoder": (self.decoder, (latents,))}
 
 

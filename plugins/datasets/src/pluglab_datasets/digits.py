@@ -16,7 +16,7 @@ from pluglab.components import Options
 from pluglab.data import Images, derived_seed
 from pluglab.protocols import DataContext
 from pluglab_datasets.blend import blend
-from pluglab_datasets.splits import labelled, pick
+from pluglab_datasets.splits import labeled, pick
 
 BAND = 128  # pixels; the photographs are cut into bands of this width, which alternate between the splits
 
@@ -38,7 +38,7 @@ class DigitsMOptions(DigitsOptions):
 class Digits:
     """The 1,797 handwritten digits of scikit-learn (UCI, test part of Alpaydin and Kaynak 1998).
 
-    8 x 8 pixels of 17 grey levels, enlarged with bicubic interpolation; one channel, white on black. The
+    8 x 8 pixels of 17 gray levels, enlarged with bicubic interpolation; one channel, white on black. The
     split is stratified and fixed. Needs no file and no network.
     """
 
@@ -52,7 +52,7 @@ class Digits:
     def prepare(self, context: DataContext) -> None:
         for split, (digits, labels) in _halves(self.config).items():
             pixels = self._render(digits, split)
-            self.splits[split] = labelled(pixels, labels, self._provenance(pixels))
+            self.splits[split] = labeled(pixels, labels, self._provenance(pixels))
 
     def split(self, name: str) -> Images:
         return pick(self.splits, name, self.name)
@@ -70,7 +70,7 @@ class Digits:
 
 
 class DigitsM(Digits):
-    """The digits of `digits` blended into two colour photographs, as MNIST-M blends MNIST into BSDS500.
+    """The digits of `digits` blended into two color photographs, as MNIST-M blends MNIST into BSDS500.
 
     |photograph - digit| for each channel (Ganin et al. 2016). The photographs come with scikit-learn; the
     two splits hold different digits, on crops from different parts of the photographs.
@@ -103,7 +103,7 @@ def _halves(config: DigitsOptions) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _enlarge(digits: np.ndarray, config: DigitsOptions) -> np.ndarray:
-    """Grey levels 0..16, N x 8 x 8, to uint8 N x size x size."""
+    """Gray levels 0..16, N x 8 x 8, to uint8 N x size x size."""
     framed = F.pad(torch.from_numpy(digits).float()[:, None], [config.margin] * 4)
     large = F.interpolate(framed, size=(config.size, config.size), mode="bicubic", antialias=True)
     return large[:, 0].mul(255 / 16).round().clamp(0, 255).to(torch.uint8).numpy()

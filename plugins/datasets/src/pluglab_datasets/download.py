@@ -14,6 +14,7 @@ from typing import IO
 from filelock import FileLock
 
 from pluglab.protocols import ProgressBar
+from pluglab.storage.atomic import put_in_place
 
 CHUNK = 1 << 18
 Track = Callable[[str, int], ProgressBar]
@@ -68,7 +69,7 @@ def _from_any(urls: Sequence[str], transfer: Transfer) -> None:
     for url in urls:
         try:
             _from_one(url, transfer)
-            transfer.part.replace(transfer.target)
+            put_in_place(transfer.part, transfer.target)
             return
         except (_WrongContentError, *NETWORK_ERRORS) as error:
             failures.append(f"{url}: {_reason(error)}")

@@ -33,7 +33,7 @@ class ImageFolderOptions(FramingOptions):
     """A folder, tar or zip: absolute, or relative to the working directory or to the data root."""
     labels: str = "auto"
     """'folders' (the class is the first folder), 'none', 'auto' (folders where every image is in one of
-    several), or a CSV file with the columns name,label, looked for like `path` and then inside it."""
+    several), or a CSV file with the columns name,label. It is looked for like `path`, and then inside it."""
     test_share: float = Field(0.1, ge=0, lt=1)
     """Share of the images held out as the test split, where no folders are called train and test."""
 
@@ -82,7 +82,7 @@ class ImageFolder:
         return store.parts({"path": self.config.path}, caveats)
 
     def _listed(self, source: Source, table: Path | None) -> tuple[Splits, list[str]]:
-        """The labelled images of each split, and caveats about those left out."""
+        """The labeled images of each split, and caveats about those left out."""
         files, labels, unnamed = source.files(), self.config.labels, list[str]()
         entries = images_of(files, source.path)
         if labels not in FOLDERS:

@@ -10,8 +10,8 @@ from PIL import Image, ImageColor, ImageOps
 from pydantic import Field
 
 from pluglab.components import Options
+from pluglab.data import to_rgb
 from pluglab.errors import UserError
-from pluglab.figures import flattened
 
 FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
@@ -25,13 +25,13 @@ class FramingOptions(Options):
     size: int = Field(64, ge=4, le=2048)
     """Height and width of the images, in pixels."""
     channels: Literal[1, 3] = 3
-    """3 for colour, 1 for grey (luma)."""
+    """3 for color, 1 for gray (luma)."""
     fit: Literal["crop", "pad", "stretch"] = "crop"
-    """How an image becomes square: its centre is cut out, background is added, or it is distorted."""
+    """How an image becomes square: its center is cut out, background is added, or it is distorted."""
     filter: Literal["bicubic", "bilinear", "lanczos", "nearest"] = "bicubic"
-    """Resampling, anti-aliased where images shrink; 'nearest' keeps the colours of pixel art."""
+    """Resampling, anti-aliased where images shrink; 'nearest' keeps the colors of pixel art."""
     background: str = "white"
-    """Colour behind transparent pixels and beside padded images: a CSS name or '#rrggbb'."""
+    """Color behind transparent pixels and beside padded images: a CSS name or '#rrggbb'."""
     upscale: bool = False
     """Enlarge images that are smaller than `size`; otherwise they are an error."""
 
@@ -39,7 +39,7 @@ class FramingOptions(Options):
 class Framing:
     """Decodes, turns upright, fills transparency, makes square and resizes.
 
-    Raises `UserError` at construction for a colour that there is not.
+    Raises `UserError` at construction for a color that there is not.
     """
 
     def __init__(self, options: FramingOptions) -> None:
@@ -48,7 +48,7 @@ class Framing:
             self.background = ImageColor.getrgb(options.background)[:3]
         except ValueError as error:
             help = ["write a name such as 'black', or '#rrggbb'"]
-            raise UserError(f"'{options.background}' is no colour", help=help) from error
+            raise UserError(f"'{options.background}' is no color", help=help) from error
 
     def __call__(self, data: bytes, name: str) -> np.ndarray:
         """uint8 C x size x size of a file's bytes.
@@ -56,7 +56,7 @@ class Framing:
         Raises `UserError` for an image that is too small, and whatever PIL raises for one that is damaged.
         """
         with Image.open(BytesIO(data)) as file:
-            image = flattened(file, self.background)
+            image = to_rgb(file, self.background)
         self._check_size(image, name)
         image = self._squared(image)
         if self.options.channels == 1:

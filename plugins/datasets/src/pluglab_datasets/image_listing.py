@@ -83,7 +83,7 @@ def _held_out(entries: list[Entry], share: float) -> dict[str, list[Entry]]:
 
 
 def by_folders(splits: Mapping[str, list[Entry]], *, required: bool) -> dict[str, list[Entry]]:
-    """Each image labelled with its first folder, where every image is in one of several.
+    """Each image labeled with its first folder, where every image is in one of several.
 
     Raises `UserError` where that is not so but `required`.
     """
@@ -98,7 +98,7 @@ def by_folders(splits: Mapping[str, list[Entry]], *, required: bool) -> dict[str
 
 
 def by_table(entries: list[Entry], table: bytes, path: str) -> tuple[list[Entry], list[str]]:
-    """The images that a CSV with the columns name,label names, labelled, and caveats.
+    """The images that a CSV with the columns name,label names, labeled, and caveats.
 
     A name may leave out leading folders. Raises `UserError` for a table that is no such table or names
     images that are not there.

@@ -95,9 +95,8 @@ class Zip(_Archive):
 
 
 def places(written: str, context: DataContext) -> list[Path]:
-    """What a path may mean: itself if absolute, else one below the working directory or the data root."""
-    bases = [Path.cwd(), *([context.root] if context.root else [])]
-    return list(dict.fromkeys((base / Path(written).expanduser()).resolve() for base in bases))
+    """What a path may mean, as whole paths."""
+    return list(dict.fromkeys(place.resolve() for place in context.places(written)))
 
 
 def find_source(written: str, context: DataContext) -> Source:

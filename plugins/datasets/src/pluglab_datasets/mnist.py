@@ -12,7 +12,7 @@ import numpy as np
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
 from pluglab_datasets.files import FoundFile, OfficialFile, reading
-from pluglab_datasets.prepared import DigitOptions, Part, PreparedDataset, centre
+from pluglab_datasets.prepared import DigitOptions, Part, PreparedDataset, center
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
 
@@ -46,7 +46,7 @@ class MNIST(PreparedDataset):
 
     def read(self, files: list[FoundFile], context: DataContext) -> dict[str, Part]:
         return {
-            split: Part(centre(x, self.config.size)[:, None], y)
+            split: Part(center(x, self.config.size)[:, None], y)
             for split, (x, y) in read_mnist(files).items()
         }
 

@@ -12,7 +12,7 @@ from pluglab_datasets import mnist
 from pluglab_datasets.archives import read_photos, read_release
 from pluglab_datasets.blend import blend
 from pluglab_datasets.files import FoundFile, OfficialFile, find
-from pluglab_datasets.prepared import DigitOptions, Part, PreparedDataset, centre
+from pluglab_datasets.prepared import DigitOptions, Part, PreparedDataset, center
 
 PHOTOS = OfficialFile(
     "BSR_bsds500.tgz",
@@ -84,7 +84,7 @@ class MNISTM(PreparedDataset):
 
     def _release(self, split: str, file: FoundFile) -> Part:
         pixels, labels = read_release(file.path, split)
-        return Part(centre(pixels, self.config.size), labels, {"source": "the original release"})
+        return Part(center(pixels, self.config.size), labels, {"source": "the original release"})
 
     def _build(self, archive: FoundFile, digits: list[FoundFile], context: DataContext) -> dict[str, Part]:
         splits, mnist_digits = self._from("built"), mnist.read_mnist(digits)
@@ -94,8 +94,8 @@ class MNISTM(PreparedDataset):
     def _blended(self, split: str, digits: np.ndarray, labels: np.ndarray, photos: list[np.ndarray]) -> Part:
         generator = np.random.default_rng(derived_seed(self.name, self.config.seed, split))
         digits = np.where(digits > 0, np.uint8(255), np.uint8(0)) if self.config.binary else digits
-        pixels = blend(centre(digits, 32), photos, generator)
-        return Part(centre(pixels, self.config.size), labels, self._recipe(split, len(photos)))
+        pixels = blend(center(digits, 32), photos, generator)
+        return Part(center(pixels, self.config.size), labels, self._recipe(split, len(photos)))
 
     def _recipe(self, split: str, photos: int) -> dict[str, Any]:
         source = f"built from the {split} digits of MNIST on {photos} {split} photographs of BSDS500"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pluglab.plugins.registry import Registrar
+from pluglab import Registrar
 
 DANN = "arXiv:1505.07818"
 DATASETS = [
-    ("digits", "digits:Digits", "1,797 handwritten digits of scikit-learn, grey, no download", ""),
-    ("digits_m", "digits:DigitsM", "the same digits blended into colour photographs, no download", DANN),
-    ("mnist", "mnist:MNIST", "60,000 + 10,000 handwritten digits, 28 x 28, grey", ""),
-    ("mnist_m", "mnist_m:MNISTM", "MNIST blended into photographs of BSDS500, 32 x 32, colour", DANN),
-    ("svhn", "svhn:SVHN", "73,257 + 26,032 digits of house numbers, 32 x 32, colour", ""),
-    ("usps", "usps:USPS", "7,291 + 2,007 digits of postcodes, 16 x 16, grey", ""),
+    ("digits", "digits:Digits", "1,797 handwritten digits of scikit-learn, gray, no download", ""),
+    ("digits_m", "digits:DigitsM", "the same digits blended into color photographs, no download", DANN),
+    ("mnist", "mnist:MNIST", "60,000 + 10,000 handwritten digits, 28 x 28, gray", ""),
+    ("mnist_m", "mnist_m:MNISTM", "MNIST blended into photographs of BSDS500, 32 x 32, color", DANN),
+    ("svhn", "svhn:SVHN", "73,257 + 26,032 digits of house numbers, 32 x 32, color", ""),
+    ("usps", "usps:USPS", "7,291 + 2,007 digits of postcodes, 16 x 16, gray", ""),
     ("image_folder", "image_folder:ImageFolder", "any folder, tar or zip of images", ""),
 ]
 TRANSFORMS = [
@@ -21,7 +21,7 @@ TRANSFORMS = [
     ("random_invert", "RandomInvert", "random inversion of the contrast"),
     ("random_gain", "RandomGain", "random gain and brightness"),
     ("random_flip", "RandomFlip", "random mirror image, left to right"),
-    ("to_grey", "ToGrey", "every channel replaced by the image's luma"),
+    ("to_gray", "ToGray", "every channel replaced by the image's luma"),
 ]
 
 

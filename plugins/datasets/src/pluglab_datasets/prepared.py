@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -22,8 +21,9 @@ from pluglab.components import Options
 from pluglab.data import Images
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
+from pluglab.storage.atomic import replacing_folder
 from pluglab_datasets.files import FoundFile, OfficialFile, locate, writing
-from pluglab_datasets.splits import labelled, pick
+from pluglab_datasets.splits import labeled, pick
 
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, UserError)
 VERSION = 1  # of the decoding; a change of it makes the prepared arrays anew
@@ -123,7 +123,6 @@ def cached(folder: Path, build: Callable[[Path], dict[str, Part]]) -> dict[str, 
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if not _readable(folder):
-                shutil.rmtree(folder, ignore_errors=True)
                 _store(folder, build)
     return _load(folder)
 
@@ -137,7 +136,7 @@ def _readable(folder: Path) -> bool:
 
 def _load(folder: Path) -> dict[str, Images]:
     about = json.loads((folder / "provenance.json").read_text())
-    return {split: labelled(*_arrays(folder, split), provenance) for split, provenance in about.items()}
+    return {split: labeled(*_arrays(folder, split), provenance) for split, provenance in about.items()}
 
 
 def _arrays(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -148,8 +147,7 @@ def _arrays(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _store(folder: Path, build: Callable[[Path], Mapping[str, Part]]) -> None:
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with replacing_folder(folder) as unfinished:
         (unfinished / "scratch").mkdir()
         parts = build(unfinished / "scratch")
         for split, part in parts.items():
@@ -159,9 +157,6 @@ def _store(folder: Path, build: Callable[[Path], Mapping[str, Part]]) -> None:
         shutil.rmtree(unfinished / "scratch")
         about = {split: part.provenance for split, part in parts.items()}
         (unfinished / "provenance.json").write_text(json.dumps(about, indent=2))
-        unfinished.replace(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def sha256_of(part: Part) -> str:
@@ -181,7 +176,7 @@ def resize(pixels: np.ndarray, size: int, chunk: int = 4096) -> np.ndarray:
     return np.concatenate([part.round().clamp(0, 255).to(torch.uint8).numpy() for part in sized])
 
 
-def centre(pixels: np.ndarray, size: int) -> np.ndarray:
+def center(pixels: np.ndarray, size: int) -> np.ndarray:
     """Zeros added around, or the border cut off, so that H = W = size; no pixel is changed."""
     add = (size - pixels.shape[-1]) // 2
     if add < 0:

@@ -22,7 +22,7 @@ def pick(splits: Mapping[str, Images], name: str, dataset: str) -> Images:
     raise UserError(f"data set '{dataset}' has no split '{name}'", help=[did_you_mean(name, splits) or known])
 
 
-def labelled(pixels: np.ndarray, labels: np.ndarray | None, provenance: dict[str, Any]) -> Images:
+def labeled(pixels: np.ndarray, labels: np.ndarray | None, provenance: dict[str, Any]) -> Images:
     """`pixels`: uint8 N x C x H x W. `labels`: integers of length N, or None. They mean what `classes` in the
     provenance says, and the digits where it says nothing."""
     classes = None if labels is None else tuple(provenance.get("classes", DIGITS))

@@ -1,4 +1,4 @@
-"""SVHN (Netzer et al. 2011): house-number digits cut from street photographs, 32 x 32, colour."""
+"""SVHN (Netzer et al. 2011): house-number digits cut from street photographs, 32 x 32, color."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FILES = [
 class SVHN(PreparedDataset):
     """SVHN, cropped digits: 73,257 + 26,032 house-number digits (Netzer et al. 2011), three channels.
 
-    The label 10 of the files is the digit 0. Neighbouring digits reach into many crops.
+    The label 10 of the files is the digit 0. Neighboring digits reach into many crops.
     """
 
     Config = DigitOptions

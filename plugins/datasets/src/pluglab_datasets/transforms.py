@@ -48,7 +48,7 @@ class Standardize:
 
     class Config(Options):
         per_channel: bool = False
-        """Use each channel's own mean and variance, which also removes a colour cast."""
+        """Use each channel's own mean and variance, which also removes a color cast."""
         floor: float = Field(1e-2, gt=0)
         """Deviation below which an image counts as blank, in units of [-1, 1]: noise is not blown up."""
 
@@ -58,7 +58,7 @@ class Standardize:
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         if self.per_channel:
             return F.group_norm(images, images.shape[1], eps=self.epsilon)
-        # Layer normalisation over whole images is exactly this, in one pass over contiguous memory.
+        # Layer normalization over whole images is exactly this, in one pass over contiguous memory.
         rows = images if images.is_contiguous() else images.permute(0, 2, 3, 1)
         normal = F.layer_norm(rows, rows.shape[1:], eps=self.epsilon)
         return normal if rows is images else normal.permute(0, 3, 1, 2)
@@ -85,7 +85,7 @@ class Zoom:
 
 
 class RandomAffine:
-    """Rotation about the centre, scale and shift, drawn uniformly for each image; bilinear sampling."""
+    """Rotation about the center, scale and shift, drawn uniformly for each image; bilinear sampling."""
 
     random = True
 
@@ -97,7 +97,7 @@ class RandomAffine:
         shift: float = Field(0.12, ge=0, le=1)
         """Largest shift either way along each axis, as a share of the image's width or height."""
         padding: Literal["border", "reflection", "zeros"] = "border"
-        """What lies outside the image: its border continued, its mirror image, or mid-grey."""
+        """What lies outside the image: its border continued, its mirror image, or mid-gray."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -155,7 +155,7 @@ class RandomGain:
         brightness: float = Field(0.0, ge=0)
         """Largest amount added or taken away."""
         per_channel: bool = False
-        """Draw for each channel by itself, which changes the colours."""
+        """Draw for each channel by itself, which changes the colors."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -176,7 +176,7 @@ class RandomFlip(_OfSome):
         return torch.where(mirrored, images.flip(3), images)
 
 
-class ToGrey:
+class ToGray:
     """Every channel replaced by the luma 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601). The number of channels
     stays, and so do images of one channel."""
 

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from pluglab.components import Component, Reference, named, table
 from pluglab.errors import UserError
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
-from pluglab.training import TrainerBase, scale_lr
-from pluglab.training.ema import EMA, EMAOptions
+from pluglab.training import EMA, EMAOptions, TrainerBase, scale_lr
 from pluglab_diffusion.denoisers import NO_CLASS
 from pluglab_diffusion.process import Level, Prediction, Process, image_of, min_snr_weight, noised, target
 from pluglab_diffusion.sampling import Sampling, guided, times
@@ -54,6 +53,7 @@ class DDPM(TrainerBase):
         """How images are drawn."""
 
     SamplingConfig = Sampling
+    num_classes: int
     roles = (Role("train"),)
 
     def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
@@ -74,8 +74,8 @@ class DDPM(TrainerBase):
     # Training ---------------------------------------------------------------------------------------
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
-        images, labels = batch["train"]
-        scale_lr(self.optimizer, self.schedule(progress.fraction))
+        images, labels = batch["train"].images, batch["train"].labels
+        scale_lr(self.optimizer, progress.at(self.schedule))
         t, noise = self.random_times(len(images)), torch.randn_like(images)
         x = noised(images, noise, *self.process.at(t))
         loss = self.loss(self.denoiser(x, t, self.shown(labels, t)), images, noise, t)
@@ -193,7 +193,7 @@ class DDPM(TrainerBase):
     def networks(self) -> Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]:
         """The denoiser with two blank inputs."""
         device = next(self.denoiser.parameters()).device
-        images = torch.zeros(2, self.spec.channels, self.spec.height, self.spec.width, device=device)
+        images = self.spec.blank(2, device)
         t = torch.zeros(2, dtype=torch.int64, device=device)
         return {"denoiser": (self.denoiser, (images, t, torch.full_like(t, NO_CLASS)))}
 
@@ -203,7 +203,7 @@ def classes_to_learn(class_conditional: bool | Literal["auto"], spec: ImageSpec)
     if class_conditional is True and not spec.num_classes:
         raise UserError(
             "class_conditional = true needs data with classes",
-            help=['choose a labelled data set, or class_conditional = "auto"'],
+            help=['choose a labeled data set, or class_conditional = "auto"'],
         )
     return spec.num_classes if class_conditional else 0
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from pydantic import Field
 
+from pluglab.capabilities import Traces
 from pluglab.components import Options
-from pluglab.protocols import Evaluation, EvaluationContext, Traces
-from pluglab.sampling import classes_of, cycled
-from pluglab_metrics.figures import grid, image_rows
-from pluglab_metrics.roles import RoleData
-from pluglab_metrics.sampling import noise
+from pluglab.errors import UserError
+from pluglab.evaluating import RoleData, classes_of, cycle_labels, noise
+from pluglab.figures import image_grid, image_rows
+from pluglab.protocols import Evaluation, EvaluationContext, Figure
 
 
 class ReverseProcess:
@@ -40,10 +41,29 @@ class ReverseProcess:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def check(self, trainer: Any, data: RoleData) -> Mapping[str, Collection[str]]:
+        """Pictures only, of classes and frames that the model has."""
+        classes, levels = classes_of(trainer), levels_of(trainer)
+        if classes and self.config.label >= classes:
+            message = (
+                f"the sample is to be of class {self.config.label}, and the model knows 0 to {classes - 1}"
+            )
+            raise UserError(message, help=["choose another `label`"])
+        for name in ("frames", "animation_frames"):
+            if levels is not None and getattr(self.config, name) > levels + 1:
+                message = f"{getattr(self.config, name)} frames of a reverse process of {levels} levels"
+                raise UserError(message, help=[f"choose at most {levels + 1} `{name}`"])
+        return {}
+
     def evaluate(self, trainer: Traces, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Figures `strip` and `animation`."""
         return Evaluation(
-            figures={"strip": self._strip(trainer, context), "animation": self._animation(trainer, context)}
+            figures={
+                "strip": Figure(self._strip(trainer, context), "The reverse process of one sample"),
+                "animation": Figure(
+                    self._animation(trainer, context), "The reverse process of several samples"
+                ),
+            }
         )
 
     def _strip(self, trainer: Traces, context: EvaluationContext) -> np.ndarray:
@@ -51,12 +71,18 @@ class ReverseProcess:
         frames = self.config.frames
         times, images = trainer.trajectory(1, label, noise(context, "reverse process"), frames)
         captions = [f"t = {t}" for t in times]
-        return image_rows([("", images[:, 0], captions)], "reverse process of one sample")
+        return image_rows([("", images[:, 0], captions)], title="reverse process of one sample")
 
     def _animation(self, trainer: Traces, context: EvaluationContext) -> np.ndarray:
         count, columns = self.config.animated, self.config.columns
-        labels = cycled(count, classes_of(trainer))
+        labels = cycle_labels(count, classes_of(trainer))
         asked = None if labels is None else labels.to(context.device)
         generator = noise(context, "animation")
         _, images = trainer.trajectory(count, asked, generator, self.config.animation_frames)
-        return np.stack([grid(frame, columns, width=360) for frame in images])
+        return np.stack([image_grid(frame, columns, width=360) for frame in images])
+
+
+def levels_of(trainer: Any) -> int | None:
+    """How many noise levels a model's reverse process has; None where it does not say."""
+    levels: int | None = getattr(getattr(trainer, "process", None), "timesteps", None)
+    return levels

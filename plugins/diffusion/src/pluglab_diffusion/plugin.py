@@ -1,15 +1,26 @@
 """What this distribution registers. Imports nothing heavy: targets are loaded when they are used."""
 
-from pluglab.plugins.registry import Registrar
+from pluglab import Registrar
+from pluglab.capabilities import Generates, HasNetworks, HasSampling, SamplesClasses, Traces
 
 _HERE = "pluglab_diffusion"
 
 
+def _kinds(registry: Registrar) -> None:
+    kind = registry.kind
+    kind("denoiser", protocol=f"{_HERE}.denoisers:Denoiser", summary="the network of a diffusion model")
+    what = "how much of the image is left at each noise level"
+    kind("noise_schedule", protocol=f"{_HERE}.schedules:NoiseSchedule", summary=what, function=True)
+    kind("sampler", protocol=f"{_HERE}.samplers:Sampler", summary="from noise to an image", function=True)
+
+
 def lab_register(registry: Registrar) -> None:
     """The trainer `ddpm`, its denoisers, noise schedules and samplers, and pictures of sampling."""
+    _kinds(registry)
     add = registry.add
     what = "denoising diffusion, with classifier-free guidance"
-    add("trainer", "ddpm", f"{_HERE}.ddpm:DDPM", summary=what, paper="arXiv:2006.11239")
+    can = (SamplesClasses, Generates, HasSampling, Traces, HasNetworks)
+    add("trainer", "ddpm", f"{_HERE}.ddpm:DDPM", summary=what, paper="arXiv:2006.11239", can=can)
 
     kind, here = "denoiser", f"{_HERE}.denoisers"
     add(kind, "unet", f"{here}.unet:UNet", summary="small and fast: no layer at full resolution; the default")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from pydantic import Field
@@ -16,6 +17,14 @@ from torch import Tensor
 from pluglab.components import Options, takes
 
 MAX_BETA = 0.999  # of one step, as Nichol and Dhariwal clip it: the last step would otherwise divide by zero
+
+
+class NoiseSchedule(Protocol):
+    """What every function of this module is, once a recipe has named it and its options."""
+
+    def __call__(self, timesteps: int) -> Tensor:
+        """alpha_bar of each of the levels, float64 T."""
+        ...
 
 
 class ScheduleOptions(Options):

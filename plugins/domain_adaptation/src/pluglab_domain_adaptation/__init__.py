@@ -1,1 +1,1 @@
-"""Unsupervised domain adaptation: train on a labelled source, do well on an unlabelled target."""
+"""Unsupervised domain adaptation: train on a labeled source, do well on an unlabeled target."""

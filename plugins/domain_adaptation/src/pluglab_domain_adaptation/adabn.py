@@ -1,4 +1,4 @@
-"""AdaBN: adaptive batch normalisation (Li et al. 2016, arXiv:1603.04779)."""
+"""AdaBN: adaptive batch normalization (Li et al. 2016, arXiv:1603.04779)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
-from pluglab_domain_adaptation.base import ClassifierTrainer, labelled, parameters_of
+from pluglab_domain_adaptation.base import ClassifierTrainer, parameters_of, require_labels
 from pluglab_domain_adaptation.losses import accuracy
 from pluglab_domain_adaptation.options import ClassifierOptions
 
@@ -34,10 +34,10 @@ class AdaBN(ClassifierTrainer):
         self.estimated = False
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
-        images, labels = labelled(batch["source"])
+        images, labels = require_labels(batch["source"])
         logits = super().predict(images, "source")
         loss = self.class_loss(logits, labels)
-        self.descend(loss, progress.fraction)
+        self.optimizer_step(loss, progress)
         if progress.fraction >= 1 - self.config.estimation:
             with torch.no_grad():  # in training mode, a batch norm takes note of what it sees
                 super().predict(batch["target"].images, "target")

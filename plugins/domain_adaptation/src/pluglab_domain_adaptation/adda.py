@@ -12,7 +12,7 @@ from torch import Tensor
 from pluglab.components import Component, Reference, named
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
 from pluglab.training import scale_lr
-from pluglab_domain_adaptation.base import ClassifierTrainer, labelled, parameters_of
+from pluglab_domain_adaptation.base import ClassifierTrainer, parameters_of, require_labels
 from pluglab_domain_adaptation.losses import (
     accuracy,
     domain_accuracy,
@@ -60,12 +60,12 @@ class ADDA(ClassifierTrainer):
         self.discriminator_optimizer = config.discriminator_optimizer.build(parameters_of(self.discriminator))
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
-        share, p = self.config.pretraining, progress.fraction
-        if p < share:
-            return self.pretrain(batch, p / share)
+        share = self.config.pretraining
+        if progress.fraction < share:
+            return self.pretrain(batch, progress.during(0, share))
         if not self.adapting:
             self.start_adapting()
-        return self.adapt(batch, (p - share) / (1 - share))
+        return self.adapt(batch, progress.during(share, 1))
 
     def start_adapting(self) -> None:
         """The target encoder starts as the source encoder."""
@@ -79,19 +79,19 @@ class ADDA(ClassifierTrainer):
         for network in (self.features, self.classifier):
             network.requires_grad_(not adapting)
 
-    def pretrain(self, batch: Mapping[str, Batch], p: float) -> Mapping[str, Tensor]:
+    def pretrain(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
         """Source encoder and classifier, supervised (eq. 4)."""
-        images, labels = labelled(batch["source"])
+        images, labels = require_labels(batch["source"])
         logits = self.classifier(self.features(images, "source"), "source")
         loss = self.class_loss(logits, labels)
-        self.descend(loss, p)
+        self.optimizer_step(loss, progress)
         return {"loss/class": loss.detach(), "training/accuracy": accuracy(logits, labels)}
 
-    def adapt(self, batch: Mapping[str, Batch], p: float) -> Mapping[str, Tensor]:
+    def adapt(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
         """Discriminator, then target encoder; the weights of the source encoder and classifier stay."""
-        (source, labels), target, c = labelled(batch["source"]), batch["target"].images, self.config
-        scale_lr(self.target_optimizer, self.target_schedule(p))
-        scale_lr(self.discriminator_optimizer, self.target_schedule(p))
+        (source, labels), target, c = require_labels(batch["source"]), batch["target"].images, self.config
+        for optimizer in (self.target_optimizer, self.discriminator_optimizer):
+            scale_lr(optimizer, progress.at(self.target_schedule))
         self.classifier.eval()
         with torch.no_grad():  # in training mode, so that dropout does not give the domain away
             fixed = self.features(source, "source")
@@ -105,13 +105,13 @@ class ADDA(ClassifierTrainer):
         fooling = inverted_domain_loss(self.discriminator(moving), is_target[len(target) :])
         logits, target_logits = self.classifier(both, "source").chunk(2)
         class_loss = self.class_loss(logits, labels)
-        target_loss, target_figures = self.target_loss(target, target_logits, p)
+        target_loss, target_logs = self.target_loss(target, target_logits, progress)
         self.update(self.target_optimizer, c.fooling_weight * fooling + c.replay * class_loss + target_loss)
         return {
             "loss/domain": domain.detach(),
             "loss/fooling": fooling.detach(),
             "training/domain_accuracy": domain_accuracy(domains, is_target),
-            **target_figures,
+            **target_logs,
         }
 
     def predict(self, images: Tensor, role: str) -> Tensor:

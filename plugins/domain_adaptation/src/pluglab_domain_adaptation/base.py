@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pluglab.errors import UserError
-from pluglab.protocols import Batch, ImageSpec
+from pluglab.protocols import Batch, ImageSpec, Progress
 from pluglab.training import TrainerBase, modules_of, scale_lr
 from pluglab_domain_adaptation.encoders import Encoder
 from pluglab_domain_adaptation.networks import DomainNetwork, Statistics
-from pluglab_domain_adaptation.target_losses import Unlabelled
+from pluglab_domain_adaptation.target_losses import Unlabeled
 
 
 class ClassifierTrainer(TrainerBase):
@@ -46,16 +46,19 @@ class ClassifierTrainer(TrainerBase):
         """Mean cross-entropy with label smoothing."""
         return F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
 
-    def target_loss(self, images: Tensor, logits: Tensor, p: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum of the target losses at training progress `p`, and each of them bare, to log."""
-        target = Unlabelled(images, logits, lambda x: self.predict(x, "target"))
+    def target_loss(
+        self, images: Tensor, logits: Tensor, progress: Progress
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of the target losses now, and each of them bare, to log."""
+        target = Unlabeled(images, logits, lambda x: self.predict(x, "target"))
         values = [(name, loss, loss(target)) for name, loss in self.target_losses]
-        total = sum((loss.weight * loss.ramp(p) * v for _, loss, v in values), start=logits.new_zeros(()))
+        weighted = (loss.weight * progress.at(loss.ramp) * value for _, loss, value in values)
+        total = sum(weighted, start=logits.new_zeros(()))
         return total, {f"loss/{name}": value.detach() for name, _, value in values}
 
-    def descend(self, loss: Tensor, p: float) -> None:
-        """One step of the optimizer at the rate of training progress `p`."""
-        scale_lr(self.optimizer, self.schedule(p))
+    def optimizer_step(self, loss: Tensor, progress: Progress) -> None:
+        """One step of the optimizer at the rate of now."""
+        scale_lr(self.optimizer, progress.at(self.schedule))
         self.update(self.optimizer, loss)
 
     def predict(self, images: Tensor, role: str) -> Tensor:
@@ -69,17 +72,17 @@ class ClassifierTrainer(TrainerBase):
     def networks(self) -> Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]:
         """Each network with two blank inputs."""
         device = next(self.features.parameters()).device
-        images = torch.zeros(2, self.spec.channels, self.spec.height, self.spec.width, device=device)
+        images = self.spec.blank(2, device)
         features = torch.zeros(2, self.encoder.out_features, device=device)
         inputs = {name: images for name in modules_of(self) if name.endswith("features")}
         plain = {name: getattr(net, "network", net) for name, net in modules_of(self).items()}
         return {name: (net, (inputs.get(name, features),)) for name, net in plain.items()}
 
 
-def labelled(batch: Batch) -> tuple[Tensor, Tensor]:
+def require_labels(batch: Batch) -> tuple[Tensor, Tensor]:
     """Images and labels of a role that requires labels. Raises `UserError` where there are none."""
     if batch.labels is None:
-        raise UserError("this role needs labels", help=["choose a labelled data set"])
+        raise UserError("this role needs labels", help=["choose a labeled data set"])
     return batch.images, batch.labels
 
 
@@ -89,28 +92,17 @@ def parameters_of(*networks: nn.Module) -> Iterable[nn.Parameter]:
 
 
 def one_spec(data: Mapping[str, ImageSpec]) -> ImageSpec:
-    """The image shape and classes that all roles share. Raises `UserError` where they differ."""
+    """The shape that all roles' images share, and the classes. Raises `UserError` where they differ."""
     specs = list(data.items())
     name, first = specs[0]
     for other, spec in specs[1:]:
-        if _shape(spec) != _shape(first):
+        if spec.shape != first.shape:
+            sizes = [" x ".join(map(str, one.shape)) for one in (first, spec)]
             raise UserError(
-                f"{name} has images of {_shape(first)}, {other} of {_shape(spec)}: one network reads both",
+                f"{name} has images of {sizes[0]}, {other} of {sizes[1]}: one network reads both",
                 help=["give both data sets the same `size` and number of channels"],
             )
-        if spec.classes is not None and first.classes is not None and spec.classes != first.classes:
-            raise UserError(
-                f"{name} has the classes {_names(first)}, {other} has {_names(spec)}",
-                help=["domain adaptation needs the same classes, in the same order, in both domains"],
-            )
     if not first.num_classes:
-        raise UserError(f"{name} has no classes to learn", help=["choose a labelled data set"])
+        help = ["choose a labeled data set, or give `classes=` to its Images"]
+        raise UserError(f"{name} has no classes to learn", help=help)
     return first
-
-
-def _shape(spec: ImageSpec) -> str:
-    return f"{spec.channels} x {spec.height} x {spec.width}"
-
-
-def _names(spec: ImageSpec) -> str:
-    return ", ".join(spec.classes or ())

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
-from pluglab_domain_adaptation.base import ClassifierTrainer, labelled, parameters_of
+from pluglab_domain_adaptation.base import ClassifierTrainer, parameters_of, require_labels
 from pluglab_domain_adaptation.losses import accuracy
 from pluglab_domain_adaptation.options import ClassifierOptions
 
@@ -24,20 +24,20 @@ class Supervised(ClassifierTrainer):
         self.optimizer = config.optimizer.build(parameters_of(self.features, self.classifier))
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
-        images, labels = labelled(batch[self.role])
+        images, labels = require_labels(batch[self.role])
         logits = self.predict(images, self.role)
         loss = self.class_loss(logits, labels)
-        self.descend(loss, progress.fraction)
+        self.optimizer_step(loss, progress)
         return {"loss/class": loss.detach(), "training/accuracy": accuracy(logits, labels)}
 
 
 class SourceOnly(Supervised):
-    """Trained on the labelled source, used on the target: what adaptation must beat."""
+    """Trained on the labeled source, used on the target: what adaptation must beat."""
 
     roles = (Role("source", labels="required"),)
 
 
 class TargetOnly(Supervised):
-    """Trained on the labelled target: the upper bound. Not a method, since it reads the target's labels."""
+    """Trained on the labeled target: the upper bound. Not a method, since it reads the target's labels."""
 
     roles = (Role("target", labels="required"),)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pluglab.components import Component, Reference, named
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
-from pluglab_domain_adaptation.base import ClassifierTrainer, labelled, parameters_of
+from pluglab_domain_adaptation.base import ClassifierTrainer, parameters_of, require_labels
 from pluglab_domain_adaptation.losses import accuracy, domain_accuracy, domain_labels, domain_loss
 from pluglab_domain_adaptation.networks import reverse
 from pluglab_domain_adaptation.options import AdaptiveOptions
@@ -40,20 +40,19 @@ class DANN(ClassifierTrainer):
         self.optimizer = config.optimizer.build(parameters_of(*networks))
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
-        (source, labels), target = labelled(batch["source"]), batch["target"].images
-        p = progress.fraction
+        (source, labels), target = require_labels(batch["source"]), batch["target"].images
         features = self.features(torch.cat([source, target]), "both")
         logits, target_logits = self.classifier(features, "both").chunk(2)
-        domains = self.discriminator(reverse(features, self.adaptation(p)))
+        domains = self.discriminator(reverse(features, progress.at(self.adaptation)))
         is_target = domain_labels(len(features), features.device)
 
         class_loss, adversarial = self.class_loss(logits, labels), domain_loss(domains, is_target)
-        target_loss, target_figures = self.target_loss(target, target_logits, p)
-        self.descend(class_loss + self.config.domain_weight * adversarial + target_loss, p)
+        target_loss, target_logs = self.target_loss(target, target_logits, progress)
+        self.optimizer_step(class_loss + self.config.domain_weight * adversarial + target_loss, progress)
         return {
             "loss/class": class_loss.detach(),
             "loss/domain": adversarial.detach(),
             "training/accuracy": accuracy(logits, labels),
             "training/domain_accuracy": domain_accuracy(domains, is_target),
-            **target_figures,
+            **target_logs,
         }

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pluglab.components import Component, Reference, named
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
-from pluglab_domain_adaptation.base import ClassifierTrainer, labelled, parameters_of
+from pluglab_domain_adaptation.base import ClassifierTrainer, parameters_of, require_labels
 from pluglab_domain_adaptation.losses import (
     accuracy,
     difference_loss,
@@ -60,9 +60,9 @@ class DSN(ClassifierTrainer):
         self.optimizer = config.optimizer.build(parameters_of(*networks, *heads))
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
-        (source, labels), target = labelled(batch["source"]), batch["target"].images
-        c, p = self.config, progress.fraction
-        gamma, factor = self.similarity(p)
+        (source, labels), target = require_labels(batch["source"]), batch["target"].images
+        c = self.config
+        gamma, factor = self.similarity(progress)
         images = torch.cat([source, target])
         shared = self.features(images, "both")
         private = torch.cat([self.source_features(source), self.target_features(target)])
@@ -76,8 +76,8 @@ class DSN(ClassifierTrainer):
         pairs = zip(private.chunk(2), shared.chunk(2), strict=True)
         difference = torch.stack([difference_loss(*pair) for pair in pairs]).sum()
         separation = c.alpha * reconstruction + c.beta * difference + gamma * similarity
-        target_loss, target_figures = self.target_loss(target, target_logits, p)
-        self.descend(class_loss + separation + target_loss, p)
+        target_loss, target_logs = self.target_loss(target, target_logits, progress)
+        self.optimizer_step(class_loss + separation + target_loss, progress)
         return {
             "loss/class": class_loss.detach(),
             "loss/reconstruction": reconstruction.detach(),
@@ -85,15 +85,15 @@ class DSN(ClassifierTrainer):
             "loss/similarity": similarity.detach(),
             "training/accuracy": accuracy(logits, labels),
             "training/domain_accuracy": domain_accuracy(domains, is_target),
-            **target_figures,
+            **target_logs,
         }
 
-    def similarity(self, p: float) -> tuple[float, float]:
-        """Weight of the similarity loss and factor of its reversed gradient at training progress `p`."""
+    def similarity(self, progress: Progress) -> tuple[float, float]:
+        """Weight of the similarity loss and factor of its reversed gradient now."""
         start = self.config.active_from
-        if p < start:
+        if start and progress.fraction < start:
             return 0.0, 0.0
-        return self.config.gamma, self.adaptation((p - start) / (1 - start))
+        return self.config.gamma, progress.during(start, 1).at(self.adaptation)
 
     def reconstruct(self, images: Tensor, role: str) -> Mapping[str, Tensor]:
         """What the shared, the private and both kinds of features say of the images.

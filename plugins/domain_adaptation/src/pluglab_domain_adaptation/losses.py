@@ -40,8 +40,8 @@ def si_mse(images: Tensor, reconstructions: Tensor) -> Tensor:
 def difference_loss(private: Tensor, shared: Tensor) -> Tensor:
     """Soft orthogonality |H_c^T H_p|_F^2 of two codes N x F of one domain (Bousmalis et al. 2016, eq. 5).
 
-    As in the authors' experiments, the columns of H have zero mean over the batch and its rows unit length,
-    and the squares are averaged over the F x F entries, which makes beta independent of the width.
+    As in the authors' experiments, the columns of H have zero mean over the batch and its rows unit length.
+    The squares are averaged over the F x F entries, which makes beta independent of the width.
     """
     correlation = _directions(private).T @ _directions(shared)
     return correlation.square().mean()

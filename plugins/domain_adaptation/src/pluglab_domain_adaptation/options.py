@@ -24,10 +24,10 @@ class ClassifierOptions(Options):
 
 
 class AdaptiveOptions(ClassifierOptions):
-    """The options of every method that reads an unlabelled target."""
+    """The options of every method that reads an unlabeled target."""
 
     batch_norm: Statistics = "per_domain"
     """Batch-norm statistics of source and target together ('joint'), or of each domain apart, in training
     and in prediction ('per_domain': Li et al. 2016, Chang et al. 2019)."""
     target_losses: list[Annotated[Component, Reference("target_loss")]] = []
-    """Losses of the predictions for unlabelled target images, added to the method's own."""
+    """Losses of the predictions for unlabeled target images, added to the method's own."""

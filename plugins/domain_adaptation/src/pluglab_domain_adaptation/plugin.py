@@ -1,12 +1,19 @@
 """What this distribution registers. Imports nothing heavy: targets are loaded when they are used."""
 
-from pluglab.plugins.registry import Registrar
+from pluglab import Registrar
+from pluglab.capabilities import Classifies, Embeds, HasNetworks, Reconstructs
 
 _HERE = "pluglab_domain_adaptation"
+_ADAPTS = (Classifies, Embeds, HasNetworks)
 
 
 def lab_register(registry: Registrar) -> None:
     """Trainers of domain adaptation, their encoders, target losses and label-free validators."""
+    kind = registry.kind
+    kind("encoder", protocol=f"{_HERE}.encoders:Encoder", summary="the networks of an adaptation method")
+    kind("decoder", protocol=f"{_HERE}.encoders:Decoder", summary="from features back to images")
+    what = "a loss of the predictions for unlabeled target images"
+    kind("target_loss", protocol=f"{_HERE}.target_losses:TargetLoss", summary=what)
     _trainers(registry)
     _encoders(registry)
     _target_losses(registry)
@@ -15,17 +22,16 @@ def lab_register(registry: Registrar) -> None:
 
 
 def _trainers(registry: Registrar) -> None:
-    add = registry.add
-    add("trainer", "source_only", f"{_HERE}.baselines:SourceOnly", summary="supervised on the source alone")
-    add("trainer", "target_only", f"{_HERE}.baselines:TargetOnly", summary="supervised on the target")
-    adabn = "source only, with the batch-norm statistics of the target"
-    add("trainer", "adabn", f"{_HERE}.adabn:AdaBN", summary=adabn, paper="arXiv:1603.04779")
-    dann = "domain-adversarial training by gradient reversal"
-    add("trainer", "dann", f"{_HERE}.dann:DANN", summary=dann, paper="arXiv:1505.07818")
-    dsn = "shared and private features, and a decoder"
-    add("trainer", "dsn", f"{_HERE}.dsn:DSN", summary=dsn, paper="arXiv:1608.06019")
-    adda = "a target encoder that fools a discriminator"
-    add("trainer", "adda", f"{_HERE}.adda:ADDA", summary=adda, paper="arXiv:1702.05464")
+    for name, target, summary, paper in (
+        ("source_only", "baselines:SourceOnly", "supervised on the source alone", ""),
+        ("target_only", "baselines:TargetOnly", "supervised on the target", ""),
+        ("adabn", "adabn:AdaBN", "source only, with the target's batch-norm statistics", "arXiv:1603.04779"),
+        ("dann", "dann:DANN", "domain-adversarial training by gradient reversal", "arXiv:1505.07818"),
+        ("dsn", "dsn:DSN", "shared and private features, and a decoder", "arXiv:1608.06019"),
+        ("adda", "adda:ADDA", "a target encoder that fools a discriminator", "arXiv:1702.05464"),
+    ):
+        can = (*_ADAPTS, Reconstructs) if name == "dsn" else _ADAPTS
+        registry.add("trainer", name, f"{_HERE}.{target}", summary=summary, paper=paper, can=can)
 
 
 def _encoders(registry: Registrar) -> None:
@@ -43,7 +49,7 @@ def _encoders(registry: Registrar) -> None:
 def _target_losses(registry: Registrar) -> None:
     for name, target, summary, paper in (
         ("entropy", "Entropy", "sure predictions", ""),
-        ("information_maximisation", "InformationMaximisation", "sure and diverse", "arXiv:2002.08546"),
+        ("information_maximization", "InformationMaximization", "sure and diverse", "arXiv:2002.08546"),
         ("pseudo_labels", "PseudoLabels", "sure predictions become labels", "arXiv:2001.07685"),
         ("nuclear_norm", "NuclearNorm", "sure and diverse by singular values", "arXiv:2003.12237"),
         ("class_confusion", "ClassConfusion", "classes that are not confused", "arXiv:1912.03699"),

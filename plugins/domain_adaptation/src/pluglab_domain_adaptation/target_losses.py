@@ -1,7 +1,7 @@
-"""Kind `target_loss`: losses of the predictions for unlabelled target images, for any adaptive method.
+"""Kind `target_loss`: losses of the predictions for unlabeled target images, for any adaptive method.
 
-A target loss is called with a batch of them, returns a scalar, and has a `weight` and a `ramp`, which is a
-function of training progress; the trainer adds weight x ramp(p) x loss. Probabilities are softmax(logits).
+A target loss is called with a batch of them and returns a scalar. It has a `weight` and a `ramp`, a schedule;
+the trainer adds weight x ramp(p) x loss. Probabilities are softmax(logits).
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from pydantic import Field
 from torch import Tensor
 
 from pluglab.components import Component, Options, Reference, named
+from pluglab.data import transformed
 
 
-class Unlabelled(NamedTuple):
+class Unlabeled(NamedTuple):
     """Target images N x C x H x W, the model's logits N x K for them, and the model itself, for losses that
     look at the images once more."""
 
@@ -29,10 +30,12 @@ class Unlabelled(NamedTuple):
 class TargetLoss(Protocol):
     """What a trainer needs of a target loss."""
 
-    weight: float
-    ramp: Callable[[float], float]
+    @property
+    def weight(self) -> float: ...
+    @property
+    def ramp(self) -> Callable[[float], float]: ...
 
-    def __call__(self, target: Unlabelled) -> Tensor: ...
+    def __call__(self, target: Unlabeled) -> Tensor: ...
 
 
 class TargetLossOptions(Options):
@@ -56,23 +59,23 @@ class Entropy(_TargetLoss):
 
     Config = TargetLossOptions
 
-    def __call__(self, target: Unlabelled) -> Tensor:
+    def __call__(self, target: Unlabeled) -> Tensor:
         return mean_entropy(target.logits)
 
 
-class InformationMaximisation(_TargetLoss):
+class InformationMaximization(_TargetLoss):
     """Mean entropy minus the entropy of the mean prediction: each prediction sure, all classes in use
     (Krause et al. 2010; Shi and Sha 2012; SHOT, Liang et al. 2020, eq. 2 and 3)."""
 
     class Config(TargetLossOptions):
         diversity: float = Field(1.0, ge=0)
-        """Weight of the second term; it favours equal numbers of every class."""
+        """Weight of the second term; it favors equal numbers of every class."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.diversity = config.diversity
 
-    def __call__(self, target: Unlabelled) -> Tensor:
+    def __call__(self, target: Unlabeled) -> Tensor:
         return mean_entropy(target.logits) - self.diversity * entropy_of_mean(target.logits)
 
 
@@ -93,27 +96,23 @@ class PseudoLabels(_TargetLoss):
         self.threshold = config.threshold
         self.transforms = [component.build() for component in config.transforms]
 
-    def __call__(self, target: Unlabelled) -> Tensor:
+    def __call__(self, target: Unlabeled) -> Tensor:
         sure, labels = target.logits.detach().softmax(1).max(1)
         logits = target.predict(self.changed(target.images)) if self.transforms else target.logits
         return (F.cross_entropy(logits, labels, reduction="none") * (sure >= self.threshold)).mean()
 
     def changed(self, images: Tensor) -> Tensor:
         """The images after the transforms, whose randomness comes from torch's own generator."""
-        seed = int(torch.randint(2**62, ()))
-        generator = torch.Generator(images.device).manual_seed(seed)
-        for transform in self.transforms:
-            images = transform(images, generator)
-        return images
+        return transformed(images, self.transforms, seed=int(torch.randint(2**62, ())))
 
 
 class NuclearNorm(_TargetLoss):
     """Minus the nuclear norm of the N x K probabilities over N: sure and diverse predictions
-    (batch nuclear-norm maximisation, Cui et al. 2020, eq. 9)."""
+    (batch nuclear-norm maximization, Cui et al. 2020, eq. 9)."""
 
     Config = TargetLossOptions
 
-    def __call__(self, target: Unlabelled) -> Tensor:
+    def __call__(self, target: Unlabeled) -> Tensor:
         return -nuclear_norm(target.logits)
 
 
@@ -129,7 +128,7 @@ class ClassConfusion(_TargetLoss):
         super().__init__(config)
         self.temperature = config.temperature
 
-    def __call__(self, target: Unlabelled) -> Tensor:
+    def __call__(self, target: Unlabeled) -> Tensor:
         soft = target.logits.float() / self.temperature
         certainty = 1 + torch.exp(-entropy(soft)).detach()
         weights = certainty * (len(soft) / certainty.sum())

@@ -1,4 +1,4 @@
-"""Scores of a model on unlabelled target images, to pick a checkpoint or an option without target labels.
+"""Scores of a model on unlabeled target images, to pick a checkpoint or an option without target labels.
 
 Every score is oriented so that larger is better. None is a proof: each can prefer a model that is sure and
 wrong. Probabilities are softmax(logits), entropies are in nats.
@@ -6,7 +6,7 @@ wrong. Probabilities are softmax(logits), entropies are in nats.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -18,23 +18,23 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from pluglab.capabilities import Classifies, Embeds
 from pluglab.components import Options
-from pluglab.data import derived_seed
 from pluglab.errors import UserError
-from pluglab.protocols import Classifies, Embeds, Evaluation, EvaluationContext, EvaluationData
+from pluglab.evaluating import RoleData, batches_at, sample_rows, select_splits
+from pluglab.protocols import Evaluation, EvaluationContext
 from pluglab_domain_adaptation.target_losses import entropy_of_mean, mean_entropy, nuclear_norm
 
-Name = Literal["entropy", "information_maximisation", "nuclear_norm", "snd", "dev"]
-RoleData = Mapping[str, Mapping[str, EvaluationData]]
+Name = Literal["entropy", "information_maximization", "nuclear_norm", "snd", "dev"]
 
 
 class Validators:
-    """Label-free scores of the target: entropy, information maximisation, nuclear norm, soft neighbourhood
-    density, and deep embedded validation, which also reads held-out labelled source images."""
+    """Label-free scores of the target: entropy, information maximization, nuclear norm, soft neighborhood
+    density, and deep embedded validation, which also reads held-out labeled source images."""
 
     class Config(Options):
-        names: tuple[Name, ...] = ("entropy", "information_maximisation", "nuclear_norm", "snd", "dev")
-        """Which scores to compute; `dev` is left out where there is no labelled source."""
+        names: tuple[Name, ...] = ("entropy", "information_maximization", "nuclear_norm", "snd", "dev")
+        """Which scores to compute; `dev` is left out where there is no labeled source."""
         images: int = Field(2000, ge=2)
         """Images a domain, drawn over the split."""
         split: str = "train"
@@ -42,12 +42,24 @@ class Validators:
         held_out: str = "test"
         """Split of the source that it was not trained on, for `dev`."""
         temperature: float = Field(0.05, gt=0)
-        """Temperature of the neighbourhoods of `snd`; the paper's is 0.05."""
+        """Temperature of the neighborhoods of `snd`; the paper's is 0.05."""
 
     needs: ClassVar[tuple[type, ...]] = (Classifies, Embeds)
 
     def __init__(self, config: Config) -> None:
         self.config = config
+
+    def check(self, trainer: Any, data: RoleData) -> Mapping[str, Collection[str]]:
+        """Only `dev` is computed from labels, those of the source."""
+        (target,) = select_splits(data, ["target"], self.config.split)
+        if target.spec.count < 2:
+            raise UserError("one image of 'target' has no neighborhood", help=["take more images"])
+        labels = {"dev": ("source",)}
+        names = [name for name in self.config.names if name != "dev" or self._has_source(data)]
+        if not names:
+            message = "'dev' is computed from labeled images of the role 'source', and there are none"
+            raise UserError(message, help=["add further `names`, or a labeled source"])
+        return {f"validators/{name}": labels.get(name, ()) for name in names}
 
     def evaluate(self, trainer: Any, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Scalars `validators/<name>`."""
@@ -56,24 +68,32 @@ class Validators:
         scores = {name: score for name, score in self._of_logits(logits).items() if name in self.config.names}
         if "dev" in self.config.names and self._has_source(data):
             scores["dev"] = self._dev(trainer, data, target, context.seed)
-        return Evaluation({f"validators/{name}": score for name, score in scores.items()})
+        protocol = {"evaluator": "validators", "split": self.config.split, "images": self.config.images}
+        own: dict[str, dict[str, Any]] = {
+            "snd": {"temperature": self.config.temperature},
+            "dev": {"held out": self.config.held_out},
+        }
+        return Evaluation(
+            {f"validators/{name}": score for name, score in scores.items()},
+            protocol=protocol,
+            protocols={f"validators/{name}": own[name] for name in scores if name in own},
+        )
 
     def _of_logits(self, logits: Tensor) -> dict[str, float]:
         return {
             "entropy": -mean_entropy(logits).item(),
-            "information_maximisation": (entropy_of_mean(logits) - mean_entropy(logits)).item(),
+            "information_maximization": (entropy_of_mean(logits) - mean_entropy(logits)).item(),
             "nuclear_norm": nuclear_norm(logits).item(),
-            "snd": soft_neighbourhood_density(logits.softmax(1), self.config.temperature).item(),
+            "snd": soft_neighborhood_density(logits.softmax(1), self.config.temperature).item(),
         }
 
     def _has_source(self, data: RoleData) -> bool:
-        held_out = data.get("source", {}).get(self.config.held_out)
-        return held_out is not None and held_out.labelled
+        return "source" in data and data["source"][self.config.held_out].labeled
 
     def _dev(self, trainer: Any, data: RoleData, target: list[Tensor], seed: int) -> float:
         held_out = data["source"][self.config.held_out]
         images = self._images(data, "source", self.config.held_out, seed)
-        labels = held_out.labels[_rows(held_out, self.config.images, seed)]
+        labels = held_out.labels[sample_rows(held_out, self.config.images, seed, "validators")]
         logits = torch.cat([trainer.predict(x, "source").float().cpu() for x in images])
         features = [_embedded(trainer, x, role) for x, role in ((images, "source"), (target, "target"))]
         train = self._images(data, "source", "train", seed)
@@ -81,15 +101,12 @@ class Validators:
         return -dev_risk((logits.argmax(1) != labels).double().numpy(), weights)
 
     def _images(self, data: RoleData, role: str, split: str, seed: int) -> list[Tensor]:
-        if split not in data.get(role, {}):
-            raise UserError(f"validators need the split '{split}' of a role '{role}'", help=_known(data))
-        part = data[role][split]
-        rows, size = _rows(part, self.config.images, seed), 500
-        parts = (rows[(rows >= i) & (rows < i + size)] - i for i in range(0, part.spec.count, size))
-        return [x[r.to(x.device)] for x, r in zip(part.batches(size), parts, strict=True) if len(r)]
+        (part,) = select_splits(data, [role], split)
+        rows = sample_rows(part, self.config.images, seed, "validators")
+        return [images for images in batches_at(part, rows) if len(images)]
 
 
-def soft_neighbourhood_density(codes: Tensor, temperature: float = 0.05) -> Tensor:
+def soft_neighborhood_density(codes: Tensor, temperature: float = 0.05) -> Tensor:
     """Mean entropy of each code's similarities to the others: high where target images form few, dense
     groups (SND, Saito et al. 2021, eq. 1 to 3). `codes`: N x K probabilities, or features."""
     unit = F.normalize(codes, dim=1)
@@ -116,15 +133,5 @@ def dev_risk(losses: np.ndarray, weights: np.ndarray) -> float:
     return float(weighted.mean() + eta * (weights.mean() - 1))
 
 
-def _rows(data: EvaluationData, count: int, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(derived_seed("validators", seed, data.role, data.split))
-    return torch.randperm(data.spec.count, generator=generator)[:count].sort().values
-
-
 def _embedded(trainer: Embeds, images: list[Tensor], role: str) -> np.ndarray:
     return torch.cat([trainer.embed(x, role).float().cpu() for x in images]).numpy()
-
-
-def _known(data: RoleData) -> list[str]:
-    splits = [f"{role}: {', '.join(parts)}" for role, parts in data.items()]
-    return [f"the data of this recipe: {'; '.join(splits)}"]

@@ -25,7 +25,7 @@ class ACGAN(GANTrainer):
 
     class Config(GANOptions):
         preset: Literal["default", "printed"] = "default"
-        """The networks: DCGAN's with spectral normalisation in D, or those printed in reports (upsampling in
+        """The networks: DCGAN's with spectral normalization in D, or those printed in reports (upsampling in
         G, batch norm with eps 0.8, dropout in D)."""
         width: int = Field(64, ge=8, multiple_of=4)
         """Channels of the largest feature maps of G."""
@@ -46,6 +46,7 @@ class ACGAN(GANTrainer):
         """Weight of the cross-entropy of generated images in G's loss."""
 
     config: Config
+    num_classes: int
     roles = (Role("train", labels="required"),)
 
     def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
@@ -53,7 +54,7 @@ class ACGAN(GANTrainer):
         if not self.num_classes:
             raise UserError(
                 "'acgan' makes images of a class asked for, and this data has no classes",
-                help=["choose a labelled data set, or an unconditional trainer such as 'dcgan'"],
+                help=["choose a labeled data set, or an unconditional trainer such as 'dcgan'"],
             )
         super().__init__(config, data)
 
@@ -66,33 +67,38 @@ class ACGAN(GANTrainer):
         return generator, networks.default_discriminator(self.spec, c.width)
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
-        self.start(progress)
-        real, labels = batch["train"]
+        self.begin_step(progress)
+        real, labels = batch["train"].images, batch["train"].labels
         assert labels is not None
-        fake = self.generator(self.draw(len(real)), labels)
-        figures: dict[str, Tensor] = {}
-        for share in zip(self.shares(real), self.shares(fake.detach()), self.shares(labels), strict=True):
-            figures |= self.train_discriminator(*share, progress)
-        figures |= self.train_generator(fake, labels)
+        fake = self.generator(self.training_latents(len(real)), labels)
+        logs: dict[str, Tensor] = {}
+        for share in zip(
+            self.d_minibatches(real),
+            self.d_minibatches(fake.detach()),
+            self.d_minibatches(labels),
+            strict=True,
+        ):
+            logs |= self.train_discriminator(*share, progress)
+        logs |= self.train_generator(fake, labels)
         self.update_average(progress, len(real))
-        return figures | {"training/diversity": diversity(fake, real, labels, self.num_classes)}
+        return logs | {"training/diversity": diversity(fake, real, labels, self.num_classes)}
 
     def train_discriminator(
         self, real: Tensor, fake: Tensor, labels: Tensor, progress: Progress
     ) -> dict[str, Tensor]:
         """One step of D on real images, and on generated ones of the same classes."""
         c, real = self.config, self.real(real, progress)
-        of_real, of_fake = self.judge(real, fake)
+        of_real, of_fake = self.discriminate(real, fake)
         loss = self.loss.discriminator(of_real[:, 0], of_fake[:, 0])
         class_loss = c.class_weight * F.cross_entropy(of_real[:, 1:], labels)
         if c.fake_class_weight:
             class_loss = class_loss + c.fake_class_weight * F.cross_entropy(of_fake[:, 1:], labels)
-        penalty, figures = self.penalty(of_real[:, 0], real, fake, progress)
+        penalty, logs = self.penalty(of_real[:, 0], real, fake, progress)
         self.update(self.discriminator_optimizer, loss + class_loss + penalty)
         return {
             "loss/discriminator": loss.detach(),
             "loss/discriminator_class": class_loss.detach(),
-            **figures,
+            **logs,
             "training/real_score": of_real[:, 0].detach().mean(),
             "training/fake_score": of_fake[:, 0].detach().mean(),
             "training/class_accuracy": _accuracy(of_real[:, 1:], labels),
@@ -100,7 +106,7 @@ class ACGAN(GANTrainer):
 
     def train_generator(self, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """One step of G down what D now says of its images and of their class."""
-        output = self.judge_fake(fake)
+        output = self.discriminate_fake(fake)
         loss, class_loss = self.loss.generator(output[:, 0]), F.cross_entropy(output[:, 1:], labels)
         gradient = self.update_generator(loss + self.config.generator_class_weight * class_loss, fake)
         return {

@@ -1,7 +1,7 @@
 """Class-conditional generators, and discriminators with a second head that classifies.
 
-A generator takes latents N x Z and labels N; a discriminator takes images and returns N x (1 + K): the
-adversarial score, then K class logits, which go into cross-entropy without a softmax before.
+A generator takes latents N x Z and labels N. A discriminator takes images and returns N x (1 + K): the
+adversarial score, then K class logits. These go into cross-entropy without a softmax before.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from pluglab.errors import UserError
 from pluglab.protocols import ImageSpec
-from pluglab_gan.networks import channels, dcgan_generator, dcgan_trunk, initialised, rectifier
-from pluglab_gan.spectral import spectrally_normalised
+from pluglab_gan.networks import channels, dcgan_generator, dcgan_trunk, initialized, rectifier
+from pluglab_gan.spectral import spectrally_normalized
 
 
 class ConditionalBatchNorm(nn.Module):
@@ -37,7 +36,7 @@ class ModulatedGenerator(nn.Module):
     """DCGAN's generator, told the class in every batch norm.
 
     What the latents make is brought to unit variance before the class changes it, so that the class cannot
-    drown it: a class that comes in beside the noise does, and all images of a class are soon the same.
+    drown it. A class that comes in beside the noise does, and all images of a class are soon the same.
     """
 
     def __init__(self, spec: ImageSpec, latent_size: int, width: int) -> None:
@@ -77,11 +76,11 @@ class Judge(nn.Module):
 
 
 def default_discriminator(spec: ImageSpec, width: int) -> Judge:
-    """DCGAN's without batch norm, spectrally normalised but for the class head, which needs no bound."""
+    """DCGAN's without batch norm, spectrally normalized but for the class head, which needs no bound."""
     features = 16 * channels(spec, width)[0]
-    trunk = initialised(nn.Sequential(*dcgan_trunk(spec, width, batch_norm=False), nn.Flatten()))
+    trunk = initialized(nn.Sequential(*dcgan_trunk(spec, width, batch_norm=False), nn.Flatten()))
     score, classifier = nn.Linear(features, 1), nn.Linear(features, spec.num_classes)
-    return Judge(spectrally_normalised(trunk), spectrally_normalised(score), classifier)
+    return Judge(spectrally_normalized(trunk), spectrally_normalized(score), classifier)
 
 
 def printed_generator(spec: ImageSpec, latent_size: int, width: int) -> MultipliedGenerator:
@@ -97,7 +96,7 @@ def printed_generator(spec: ImageSpec, latent_size: int, width: int) -> Multipli
         layers += [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1)]
         layers += [nn.BatchNorm2d(after, 0.8), rectifier(0.2)]
     layers += [nn.Conv2d(width, spec.channels, 3, 1, 1), nn.Tanh()]
-    return MultipliedGenerator(initialised(nn.Sequential(*layers)), spec.num_classes, latent_size)
+    return MultipliedGenerator(initialized(nn.Sequential(*layers)), spec.num_classes, latent_size)
 
 
 def printed_discriminator(spec: ImageSpec, width: int) -> Judge:
@@ -108,15 +107,11 @@ def printed_discriminator(spec: ImageSpec, width: int) -> Judge:
     for before, after in pairwise([spec.channels, width // 4, width // 2, width, 2 * width]):
         layers += [nn.Conv2d(before, after, 3, 2, 1), rectifier(0.2), nn.Dropout2d(0.25)]
         layers += [nn.BatchNorm2d(after, 0.8)] if before != spec.channels else []
-    trunk = initialised(nn.Sequential(*layers, nn.Flatten()))
+    trunk = initialized(nn.Sequential(*layers, nn.Flatten()))
     features = 2 * width * (-(-spec.height // 16)) ** 2
     return Judge(trunk, nn.Linear(features, 1), nn.Linear(features, spec.num_classes))
 
 
 def _check_printed(spec: ImageSpec) -> None:
-    if spec.height != spec.width or spec.height % 4 or spec.height < 8:
-        raise UserError(
-            f"the printed networks make square images whose size is a multiple of 4, "
-            f"not {spec.height} x {spec.width}",
-            help=["set the data set's `size`, as in data.train.size = 32"],
-        )
+    square = spec.height == spec.width and spec.height >= 8 and not spec.height % 4
+    spec.require(square, "preset 'printed'", "squares of 8, 12, 16, ... pixels")

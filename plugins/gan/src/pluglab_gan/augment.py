@@ -1,7 +1,7 @@
 """DiffAugment: differentiable augmentation of what D sees (Zhao et al. 2020, arXiv:2006.10738).
 
-The same kind of change is made to real and to generated images, in the steps of D and of G, so that D cannot
-learn the training set by heart and G does not learn the change. Each image has its own draw, and a batch is
+The same kind of change is made to real and to generated images, in the steps of D and of G. So D cannot learn
+the training set by heart, and G does not learn the change. Each image has its own draw, and a batch is
 changed by a few operations on all of its images.
 """
 
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Policy = Literal["colour", "translation", "cutout"]
+Policy = Literal["color", "translation", "cutout"]
 
 
 def diff_augment(images: Tensor, policies: Sequence[Policy]) -> Tensor:
@@ -31,9 +31,9 @@ def brightness(images: Tensor) -> Tensor:
 
 
 def saturation(images: Tensor) -> Tensor:
-    """Distance to the pixel's grey times 0 to 2; a grey image stays."""
-    grey = images.mean(1, keepdim=True)
-    return torch.lerp(grey, images, 2 * _draw(images))
+    """Distance to the pixel's gray times 0 to 2; a gray image stays."""
+    gray = images.mean(1, keepdim=True)
+    return torch.lerp(gray, images, 2 * _draw(images))
 
 
 def contrast(images: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ def contrast(images: Tensor) -> Tensor:
 
 
 def translation(images: Tensor, share: float = 0.125) -> Tensor:
-    """A shift by whole pixels, up to `share` of the size along each axis; mid-grey comes in."""
+    """A shift by whole pixels, up to `share` of the size along each axis; mid-gray comes in."""
     n, _, height, width = images.shape
     rows = _shifted(n, height, share, images.device)[:, :, None]
     columns = _shifted(n, width, share, images.device)[:, None, :]
@@ -60,7 +60,7 @@ def _shifted(n: int, size: int, share: float, device: torch.device) -> Tensor:
 
 
 def cutout(images: Tensor, share: float = 0.5) -> Tensor:
-    """A square of `share` of the size, at a random place and partly outside, becomes mid-grey."""
+    """A square of `share` of the size, at a random place and partly outside, becomes mid-gray."""
     n, _, height, width = images.shape
     rows = _covered(n, height, share, images.device)[:, None, :, None]
     columns = _covered(n, width, share, images.device)[:, None, None, :]
@@ -81,7 +81,7 @@ def _draw(images: Tensor) -> Tensor:
 
 
 POLICIES: dict[Policy, tuple[Callable[[Tensor], Tensor], ...]] = {
-    "colour": (brightness, saturation, contrast),
+    "color": (brightness, saturation, contrast),
     "translation": (translation,),
     "cutout": (cutout,),
 }

@@ -7,20 +7,21 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
+from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pluglab.errors import UserError
 from pluglab.protocols import ImageSpec, Progress
-from pluglab.training import TrainerBase, scale_lr
-from pluglab.training.ema import EMA
+from pluglab.training import EMA, TrainerBase, scale_lr
+from pluglab.training.accumulation import accumulation_of
 from pluglab_gan import penalties
 from pluglab_gan.augment import diff_augment
 from pluglab_gan.losses import AdversarialLoss
 from pluglab_gan.minibatch import MinibatchDeviation
 from pluglab_gan.options import GANOptions
-from pluglab_gan.spectral import settle
+from pluglab_gan.spectral import update_spectral_norm
 
 CHUNK = 128  # images a forward pass when sampling, so that memory is bounded
 MIXING = _BatchNorm, MinibatchDeviation  # what makes an image's score depend on the others
@@ -36,7 +37,6 @@ class GANTrainer(TrainerBase):
     config: Any
     generator: nn.Module
     discriminator: nn.Module
-    num_classes = 0
 
     def __init__(self, config: GANOptions, data: Mapping[str, ImageSpec]) -> None:
         self.config, self.spec = config, data["train"]
@@ -49,21 +49,36 @@ class GANTrainer(TrainerBase):
         self.mixes_batch = any(isinstance(part, MIXING) for part in self.discriminator.modules())
         self.progress = Progress(0, 1)
 
+    def setup(self, fabric: Fabric) -> None:
+        """Raises `UserError` for penalties that fp16 has no room for."""
+        penalized = self.config.r1 or self.config.gradient_penalty
+        normalized = any(isinstance(part, _BatchNorm) for part in self.discriminator.modules())
+        if penalized and normalized and getattr(fabric, "scaler", None) is not None:
+            # Its second derivative has the variance to the power of -3/2.
+            message = "the gradient of a discriminator with batch norm cannot be penalized in fp16"
+            ways = ["set run.precision to 'bf16' or '32'", "or take a discriminator without batch norm"]
+            raise UserError(message, help=ways)
+        super().setup(fabric)
+
     def make_networks(self) -> tuple[nn.Module, nn.Module]:
         """G and D for `self.spec`. Raises `UserError` for images that they cannot be made for."""
         raise TypeError(f"{type(self).__name__} must define make_networks()")
 
     # A step, in parts -----------------------------------------------------------------------------
 
-    def start(self, progress: Progress) -> None:
+    def begin_step(self, progress: Progress) -> None:
         """Set the learning rates, and what else follows from the progress."""
         self.progress = progress
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
-            scale_lr(optimizer, self.schedule(progress.fraction))
+            scale_lr(optimizer, progress.at(self.schedule))
 
-    def shares(self, batch: Tensor) -> Sequence[Tensor]:
-        """The batch in one part for each step of D. Raises `UserError` for a batch that is too small."""
+    def d_minibatches(self, batch: Tensor) -> Sequence[Tensor]:
+        """The batch in one part for each step of D. Raises `UserError` for a batch that is too small, or that
+        is itself a part of one."""
         count = self.config.discriminator_steps
+        if count > 1 and accumulation_of(self.fabric).parts > 1:
+            message = f"{count} steps of the discriminator cannot be accumulated over parts of a batch"
+            raise UserError(message, help=["set discriminator_steps or gradient_accumulation_steps to 1"])
         if len(batch) < count:
             raise UserError(
                 f"a batch of {len(batch)} cannot be shared by {count} steps of the discriminator",
@@ -74,27 +89,29 @@ class GANTrainer(TrainerBase):
     def real(self, images: Tensor, progress: Progress) -> Tensor:
         """Real images as the options want them, and with a gradient in steps with an R1 penalty."""
         images = images.tanh() if self.config.tanh_real else images
-        return images.detach().requires_grad_(bool(self.config.r1) and self.penalised(progress))
+        return images.detach().requires_grad_(bool(self.config.r1) and self.penalized(progress))
 
-    def view(self, images: Tensor) -> Tensor:
+    def augment_for_d(self, images: Tensor) -> Tensor:
         """What D gets to see of images: with instance noise, and augmented."""
         c = self.config
-        if sigma := c.instance_noise * max(0.0, 1 - self.progress.fraction / c.instance_noise_until):
-            images = images + sigma * torch.randn_like(images)
+        if c.instance_noise and (left := 1 - self.progress.fraction / c.instance_noise_until) > 0:
+            images = images + c.instance_noise * left * torch.randn_like(images)
         return diff_augment(images, c.diff_augment)
 
-    def judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """D's outputs for real and for generated images, in one forward pass; in one each where batch norm or
-        the minibatch's deviation would tell D from the rest of the batch what an image is, or where the real
-        images alone are differentiated twice."""
-        real, fake = self.view(real), self.view(fake)
+    def discriminate(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """D's outputs for real and for generated images, in one forward pass, or in one each.
+
+        Each kind has a pass of its own where batch norm or the minibatch's deviation makes a score depend on
+        the rest of the batch, and where only the real images are differentiated twice.
+        """
+        real, fake = self.augment_for_d(real), self.augment_for_d(fake)
         if self.mixes_batch or real.requires_grad:
             return self.discriminator(real), self.discriminator(fake)
         both = self.discriminator(torch.cat([real, fake]))
         return both[: len(real)], both[len(real) :]
 
-    def penalised(self, progress: Progress) -> bool:
-        """Whether D's gradient is penalised in this step."""
+    def penalized(self, progress: Progress) -> bool:
+        """Whether D's gradient is penalized in this step."""
         return progress.step % int(self.config.penalty_every) == 0
 
     def penalty(
@@ -103,18 +120,20 @@ class GANTrainer(TrainerBase):
         """The weighted penalties on D's gradient, as often as many times as they are left out; and each bare,
         to log. `scores` are those of `real`."""
         c, values = self.config, {}
-        if c.r1 and self.penalised(progress):
-            values["r1"] = penalties.r1(scores, real)
-        if c.gradient_penalty and self.penalised(progress):
-            critic = lambda images: _score(self.discriminator(self.view(images)))  # noqa: E731
-            values["gradient_penalty"] = penalties.gradient_penalty(critic, real, fake)
+        if c.r1 and self.penalized(progress):
+            values["r1"] = penalties.r1(scores, real, self.differentiable_gradient)
+        if c.gradient_penalty and self.penalized(progress):
+            critic = lambda images: _score(self.discriminator(self.augment_for_d(images)))  # noqa: E731
+            values["gradient_penalty"] = penalties.gradient_penalty(
+                critic, real, fake, self.differentiable_gradient
+            )
         total = sum((c.penalty_every * getattr(c, k) * v for k, v in values.items()), scores.new_zeros(()))
         return total, {f"loss/{name}": value.detach() for name, value in values.items()}
 
-    def judge_fake(self, fake: Tensor) -> Tensor:
+    def discriminate_fake(self, fake: Tensor) -> Tensor:
         """D's output for images that G is about to learn from; D itself will not learn from it."""
         with self.fabric.no_backward_sync(cast(_FabricModule, self.discriminator)):
-            return self.discriminator(self.view(fake))
+            return self.discriminator(self.augment_for_d(fake))
 
     def update_generator(self, loss: Tensor, fake: Tensor, penalty: Tensor | None = None) -> Tensor:
         """One step of G down `loss`, a function of `fake`. Returns the gradient's length at an image, a mean.
@@ -122,23 +141,25 @@ class GANTrainer(TrainerBase):
         The loss is differentiated with respect to the images only, and their gradient goes on into G: no
         gradient of D's weights is computed. `penalty` is one more loss, of G alone.
         """
-        (gradient,) = torch.autograd.grad(loss, fake)
-        self.generator_optimizer.zero_grad(set_to_none=True)
+        gradient = self.input_gradient(loss, fake)
         if penalty is None:
-            self.fabric.backward(fake, gradient)
+            self.update(self.generator_optimizer, fake, gradient)
         else:
-            self.fabric.backward((fake * gradient).sum() + penalty)
-        self.generator_optimizer.step()
+            self.update(self.generator_optimizer, (fake * gradient).sum() + penalty)
         return gradient.flatten(1).norm(dim=1).mean() * len(fake)
+
+    def differentiable_gradient(self, scores: Tensor, images: Tensor) -> Tensor:
+        """For penalties on it."""
+        return self.input_gradient(scores, images, create_graph=True)
 
     def update_average(self, progress: Progress, images: int) -> None:
         """Let the average follow after a step on `images` images in this process."""
         self.ema.update(progress.step, images * self.fabric.world_size)
-        settle(self.ema.network)
+        update_spectral_norm(self.ema.network)
 
     # Sampling -------------------------------------------------------------------------------------
 
-    def draw(self, n: int) -> Tensor:
+    def training_latents(self, n: int) -> Tensor:
         """n latents to train on, from torch's global generator."""
         return self._drawn(n, None, self.fabric.device)
 
@@ -162,9 +183,8 @@ class GANTrainer(TrainerBase):
 
     def networks(self) -> Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]:
         """Both networks, with two blank inputs each."""
-        device, spec = next(self.generator.parameters()).device, self.spec
-        images = torch.zeros(2, spec.channels, spec.height, spec.width, device=device)
-        latents = torch.zeros(2, self.config.latent_size, device=device)
+        device = next(self.generator.parameters()).device
+        images, latents = self.spec.blank(2, device), torch.zeros(2, self.config.latent_size, device=device)
         return {"generator": (self.generator, (latents,)), "discriminator": (self.discriminator, (images,))}
 
     # Health ---------------------------------------------------------------------------------------

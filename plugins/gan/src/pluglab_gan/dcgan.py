@@ -11,7 +11,7 @@ from pluglab.protocols import Batch, Progress
 from pluglab_gan.base import GANTrainer, diversity
 from pluglab_gan.networks import dcgan_discriminator, dcgan_generator
 from pluglab_gan.options import GANOptions
-from pluglab_gan.spectral import spectrally_normalised
+from pluglab_gan.spectral import spectrally_normalized
 
 
 class DCGAN(GANTrainer):
@@ -37,35 +37,35 @@ class DCGAN(GANTrainer):
         c = self.config
         generator = dcgan_generator(self.spec, c.latent_size, c.width, c.generator_slope)
         discriminator = dcgan_discriminator(self.spec, c.width, c.batch_norm)
-        return generator, spectrally_normalised(discriminator) if c.spectral_norm else discriminator
+        return generator, spectrally_normalized(discriminator) if c.spectral_norm else discriminator
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
-        self.start(progress)
+        self.begin_step(progress)
         real = batch["train"].images
-        fake = self.generator(self.draw(len(real)))
-        figures: dict[str, Tensor] = {}
-        for share in zip(self.shares(real), self.shares(fake.detach()), strict=True):
-            figures |= self.train_discriminator(*share, progress)
-        figures |= self.train_generator(fake)
+        fake = self.generator(self.training_latents(len(real)))
+        logs: dict[str, Tensor] = {}
+        for share in zip(self.d_minibatches(real), self.d_minibatches(fake.detach()), strict=True):
+            logs |= self.train_discriminator(*share, progress)
+        logs |= self.train_generator(fake)
         self.update_average(progress, len(real))
-        return figures | {"training/diversity": diversity(fake, real)}
+        return logs | {"training/diversity": diversity(fake, real)}
 
     def train_discriminator(self, real: Tensor, fake: Tensor, progress: Progress) -> dict[str, Tensor]:
         """One step of D on real and generated images."""
         real = self.real(real, progress)
-        real_scores, fake_scores = self.judge(real, fake)
+        real_scores, fake_scores = self.discriminate(real, fake)
         loss = self.loss.discriminator(real_scores, fake_scores)
-        penalty, figures = self.penalty(real_scores, real, fake, progress)
+        penalty, logs = self.penalty(real_scores, real, fake, progress)
         self.update(self.discriminator_optimizer, loss + penalty)
         return {
             "loss/discriminator": loss.detach(),
-            **figures,
+            **logs,
             "training/real_score": real_scores.detach().mean(),
             "training/fake_score": fake_scores.detach().mean(),
         }
 
     def train_generator(self, fake: Tensor) -> dict[str, Tensor]:
         """One step of G down what D now says of its images."""
-        loss = self.loss.generator(self.judge_fake(fake))
+        loss = self.loss.generator(self.discriminate_fake(fake))
         gradient = self.update_generator(loss, fake)
         return {"loss/generator": loss.detach(), "training/generator_gradient": gradient}

@@ -104,7 +104,7 @@ class Hinge:
 class Wasserstein:
     """D: mean d of generated minus mean d of real images. G: -d (Arjovsky et al. 2017, eq. 2 and 3).
 
-    Meaningful only for a D that is kept Lipschitz: by `gradient_penalty`, or spectral normalisation.
+    Meaningful only for a D that is kept Lipschitz: by `gradient_penalty`, or spectral normalization.
     """
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:

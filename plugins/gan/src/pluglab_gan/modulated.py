@@ -24,9 +24,9 @@ double_size = partial(F.interpolate, scale_factor=2, mode="bilinear", align_corn
 class EqualLinear(nn.Linear):
     """Linear layer whose initial scale is applied in the forward pass (Karras et al. 2018, section 4.1).
 
-    Parameters start at N(0, 1) / `lr_multiplier`, and are multiplied by `lr_multiplier` / sqrt(inputs) and
-    `lr_multiplier`: an optimizer that normalises its steps, such as Adam, then moves the effective weights
-    `lr_multiplier` times as fast (Karras et al. 2019, appendix C).
+    Weights start at N(0, 1) / `lr_multiplier`, and are used times `lr_multiplier` / sqrt(inputs); the bias
+    times `lr_multiplier`. An optimizer that normalizes its steps, such as Adam, then moves the effective
+    weights `lr_multiplier` times as fast (Karras et al. 2019, appendix C).
     """
 
     def __init__(self, inputs: int, outputs: int, lr_multiplier: float = 1.0) -> None:
@@ -43,8 +43,9 @@ class ModulatedConv(nn.Module):
     """Convolution of any odd kernel size with one style per image (Karras et al. 2020, eq. 1 and 3).
 
     The paper scales the weights, w'_ijk = s_i w_ijk, and divides them by their norm over i and k for each
-    output channel j: a grouped convolution with as many groups as images. Scaling the input channels by s_i
-    and the output channels by one over that norm is the same, and leaves one convolution of shared weights.
+    output channel j. That is a grouped convolution with as many groups as images. Scaling the input channels
+    by s_i and the output channels by one over that norm is the same, and leaves one convolution of shared
+    weights.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, demodulate: bool = True) -> None:

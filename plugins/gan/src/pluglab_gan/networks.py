@@ -12,10 +12,9 @@ from itertools import pairwise
 
 from torch import nn
 
-from pluglab.errors import UserError
 from pluglab.protocols import ImageSpec
 from pluglab_gan.attention import SelfAttention
-from pluglab_gan.spectral import spectrally_normalised
+from pluglab_gan.spectral import spectrally_normalized
 
 SIZES = (16, 32, 64, 128)
 
@@ -23,12 +22,8 @@ SIZES = (16, 32, 64, 128)
 def channels(spec: ImageSpec, width: int) -> list[int]:
     """Channels of the feature maps from 4 x 4 to half the image's size; 8, 4, 2 and 1 times `width` for 64
     pixels. Raises `UserError` for images that stages of doubling do not make."""
-    if spec.height != spec.width or spec.height not in SIZES:
-        raise UserError(
-            f"this network makes square images of {', '.join(map(str, SIZES))} pixels, "
-            f"not {spec.height} x {spec.width}",
-            help=["set the data set's `size`, as in data.train.size = 64"],
-        )
+    square = spec.height == spec.width and spec.height in SIZES
+    spec.require(square, "this network", f"squares of {', '.join(map(str, SIZES))} pixels")
     stages = SIZES.index(spec.height) + 2
     return [width * 2 ** min(stage, 3) for stage in reversed(range(stages))]
 
@@ -48,14 +43,14 @@ def dcgan_generator(
     for before, after in zip(sizes, rest, strict=False):
         layers += [_enlarge(before, after, bias=False), norm(after), rectifier(slope)]
     layers += [_enlarge(sizes[-1], spec.channels, bias=False), nn.Tanh()]
-    return initialised(nn.Sequential(*layers))
+    return initialized(nn.Sequential(*layers))
 
 
 def dcgan_discriminator(spec: ImageSpec, width: int = 64, batch_norm: bool = True) -> nn.Sequential:
     """Convolutions with leaky ReLU and, but for the first, batch norm (Radford et al. 2016)."""
     trunk = dcgan_trunk(spec, width, batch_norm)
     head = nn.Conv2d(channels(spec, width)[0], 1, 4, bias=not batch_norm)
-    return initialised(nn.Sequential(*trunk, head, nn.Flatten(0)))
+    return initialized(nn.Sequential(*trunk, head, nn.Flatten(0)))
 
 
 def dcgan_trunk(spec: ImageSpec, width: int, batch_norm: bool) -> list[nn.Module]:
@@ -69,26 +64,26 @@ def dcgan_trunk(spec: ImageSpec, width: int, batch_norm: bool) -> list[nn.Module
 
 
 def sagan_generator(spec: ImageSpec, latent_size: int, width: int = 64, pooled: bool = True) -> nn.Sequential:
-    """Spectrally normalised transposed convolutions with batch norm and ReLU; self-attention over each of the
+    """Spectrally normalized transposed convolutions with batch norm and ReLU; self-attention over each of the
     two largest feature maps (Zhang et al. 2019)."""
     sizes = channels(spec, width)
     stages: list[nn.Module] = [nn.ConvTranspose2d(latent_size, sizes[0], 4)]
     stages += [_enlarge(before, after) for before, after in pairwise(sizes)]
     layers: list[nn.Module] = [_column(latent_size)]
     for stage, size, attention in zip(stages, sizes, _attentions(sizes, pooled), strict=True):
-        layers += [spectrally_normalised(stage), nn.BatchNorm2d(size), nn.ReLU(True), *attention]
+        layers += [spectrally_normalized(stage), nn.BatchNorm2d(size), nn.ReLU(True), *attention]
     return nn.Sequential(*layers, _enlarge(sizes[-1], spec.channels), nn.Tanh())
 
 
 def sagan_discriminator(spec: ImageSpec, width: int = 64, pooled: bool = True) -> nn.Sequential:
-    """Spectrally normalised convolutions with leaky ReLU; self-attention over each of the two smallest
+    """Spectrally normalized convolutions with leaky ReLU; self-attention over each of the two smallest
     feature maps (Zhang et al. 2019)."""
     sizes = channels(spec, width)[::-1]
     layers: list[nn.Module] = []
     for (before, after), attention in zip(
         pairwise([spec.channels, *sizes]), _attentions(sizes, pooled), strict=True
     ):
-        layers += [spectrally_normalised(_shrink(before, after)), rectifier(0.1), *attention]
+        layers += [spectrally_normalized(_shrink(before, after)), rectifier(0.1), *attention]
     return nn.Sequential(*layers, nn.Conv2d(sizes[-1], 1, 4), nn.Flatten(0))
 
 
@@ -103,7 +98,7 @@ def rectifier(slope: float) -> nn.Module:
     return nn.LeakyReLU(slope, True) if slope else nn.ReLU(True)
 
 
-def initialised(network: nn.Sequential) -> nn.Sequential:
+def initialized(network: nn.Sequential) -> nn.Sequential:
     """Weights from N(0, 0.02^2), those of batch norm from N(1, 0.02^2), biases 0 (Radford et al. 2016)."""
     for part in network.modules():
         if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d)):

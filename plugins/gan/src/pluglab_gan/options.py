@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pluglab.components import Component, Reference, named
-from pluglab.training.ema import EMAOptions
+from pluglab.training import EMAOptions
 from pluglab_gan.augment import Policy
 
 Optimizer = Annotated[Component, Reference("optimizer")]
@@ -42,7 +42,7 @@ class GANOptions(EMAOptions):
     """Weight of the distance of D's gradient to length 1, between real and generated images (Gulrajani et
     al. 2017, where it is 10). Wants a D without batch norm."""
     penalty_every: int = Field(1, ge=1)
-    """Steps between two of these penalties; each then counts that many times (lazy regularisation, Karras et
+    """Steps between two of these penalties; each then counts that many times (lazy regularization, Karras et
     al. 2020)."""
     diff_augment: tuple[Policy, ...] = ()
     """Differentiable augmentation of all that D sees (Zhao et al. 2020)."""

@@ -7,25 +7,30 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+Gradient = Callable[[Tensor, Tensor], Tensor]
+"""The gradient of summed scores with respect to images, itself differentiable."""
 
-def r1(scores: Tensor, real: Tensor) -> Tensor:
+
+def gradient_of(scores: Tensor, images: Tensor) -> Tensor:
+    """Of each image's own score: scores of a batch do not depend on each other."""
+    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    return gradient
+
+
+def r1(scores: Tensor, real: Tensor, gradient: Gradient = gradient_of) -> Tensor:
     """|grad d(x)|^2 / 2 of real images, averaged over the batch (Mescheder et al. 2018, eq. 9).
 
     `scores` N were computed from `real`, which requires a gradient.
     """
-    return _gradient(scores, real).square().flatten(1).sum(1).mean() / 2
+    return gradient(scores, real).square().flatten(1).sum(1).mean() / 2
 
 
-def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, gradient: Gradient = gradient_of
+) -> Tensor:
     """(|grad d(x)| - 1)^2 at points drawn between pairs of images (Gulrajani et al. 2017, eq. 3)."""
     share = torch.rand(len(real), 1, 1, 1, dtype=real.dtype, device=real.device)
     between = torch.lerp(fake, real, share).detach().requires_grad_()
     # Not `norm`: its gradient at 0 is undefined.
-    length = (_gradient(critic(between), between).square().flatten(1).sum(1) + 1e-12).sqrt()
+    length = (gradient(critic(between), between).square().flatten(1).sum(1) + 1e-12).sqrt()
     return (length - 1).square().mean()
-
-
-def _gradient(scores: Tensor, images: Tensor) -> Tensor:
-    """Of each image's own score: scores of a batch do not depend on each other."""
-    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
-    return gradient

@@ -1,12 +1,24 @@
 """What this distribution registers. Imports nothing heavy: targets are loaded when they are used."""
 
-from pluglab.plugins.registry import Registrar
+from pluglab import Registrar
+from pluglab.capabilities import (
+    Classifies,
+    Diagnoses,
+    Generates,
+    HasNetworks,
+    HasSampling,
+    Samples,
+    SamplesClasses,
+)
 
 _HERE = "pluglab_gan"
+_GAN: tuple[type, ...] = (Samples, Generates, Diagnoses, HasNetworks)
 
 
 def lab_register(registry: Registrar) -> None:
     """Trainers of adversarial generators, and the losses that they share (kind `gan_loss`)."""
+    what = "what a discriminator and a generator descend"
+    registry.kind("gan_loss", protocol=f"{_HERE}.losses:AdversarialLoss", summary=what)
     _trainers(registry)
     _losses(registry)
 
@@ -14,15 +26,17 @@ def lab_register(registry: Registrar) -> None:
 def _trainers(registry: Registrar) -> None:
     add = registry.add
     what = "transposed convolutions against convolutions"
-    add("trainer", "dcgan", f"{_HERE}.dcgan:DCGAN", summary=what, paper="arXiv:1511.06434")
-    what = "DCGAN whose discriminator is Lipschitz by spectral normalisation"
-    add("trainer", "sngan", f"{_HERE}.sngan:SNGAN", summary=what, paper="arXiv:1802.05957")
-    what = "spectral normalisation and self-attention in both networks"
-    add("trainer", "sagan", f"{_HERE}.sagan:SAGAN", summary=what, paper="arXiv:1805.08318")
-    what, where = "styles in every layer, two lazy regularisers", f"{_HERE}.stylegan2:StyleGAN2Lite"
-    add("trainer", "stylegan2_lite", where, summary=what, paper="arXiv:1912.04958")
+    add("trainer", "dcgan", f"{_HERE}.dcgan:DCGAN", summary=what, paper="arXiv:1511.06434", can=_GAN)
+    what = "DCGAN whose discriminator is Lipschitz by spectral normalization"
+    add("trainer", "sngan", f"{_HERE}.sngan:SNGAN", summary=what, paper="arXiv:1802.05957", can=_GAN)
+    what = "spectral normalization and self-attention in both networks"
+    add("trainer", "sagan", f"{_HERE}.sagan:SAGAN", summary=what, paper="arXiv:1805.08318", can=_GAN)
+    what, where = "styles in every layer, two lazy regularizers", f"{_HERE}.stylegan2:StyleGAN2Lite"
+    can = (*_GAN, HasSampling)
+    add("trainer", "stylegan2_lite", where, summary=what, paper="arXiv:1912.04958", can=can)
     what = "images of a class asked for, by a discriminator that also classifies"
-    add("trainer", "acgan", f"{_HERE}.acgan:ACGAN", summary=what, paper="arXiv:1610.09585")
+    can = (*_GAN, SamplesClasses, Classifies)
+    add("trainer", "acgan", f"{_HERE}.acgan:ACGAN", summary=what, paper="arXiv:1610.09585", can=can)
 
 
 def _losses(registry: Registrar) -> None:

@@ -14,8 +14,10 @@ from pluglab_gan.options import GANOptions, Optimizer, adam
 
 
 class SAGAN(DCGAN):
-    """DCGAN's step on networks with spectral normalisation in both and self-attention in two places of each;
-    hinge loss, and a faster rate for D than for G (section 4.2: two time scales)."""
+    """DCGAN's step on networks with spectral normalization in both and self-attention in two places of each.
+
+    Hinge loss, and a faster rate for D than for G (section 4.2: two time scales).
+    """
 
     class Config(GANOptions):
         loss: Annotated[Component, Reference("gan_loss")] = named("hinge")

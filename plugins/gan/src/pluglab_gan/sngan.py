@@ -1,4 +1,4 @@
-"""SN-GAN: spectral normalisation for adversarial networks (Miyato et al. 2018, arXiv:1802.05957)."""
+"""SN-GAN: spectral normalization for adversarial networks (Miyato et al. 2018, arXiv:1802.05957)."""
 
 from __future__ import annotations
 

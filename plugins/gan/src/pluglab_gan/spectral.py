@@ -1,4 +1,4 @@
-"""Spectral normalisation of whole networks (Miyato et al. 2018, arXiv:1802.05957)."""
+"""Spectral normalization of whole networks (Miyato et al. 2018, arXiv:1802.05957)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Float32(nn.Module):
             return self.inner(weight)
 
 
-def spectrally_normalised(network: Network) -> Network:
+def spectrally_normalized(network: Network) -> Network:
     """`network` with the weight of every convolution and linear layer divided, in place, by its largest
     singular value, which one power iteration a training-mode forward pass estimates (algorithm 1)."""
     for layer in list(network.modules()):
@@ -36,7 +36,7 @@ def spectrally_normalised(network: Network) -> Network:
 
 
 @torch.no_grad()
-def settle(network: nn.Module) -> None:
+def update_spectral_norm(network: nn.Module) -> None:
     """One power iteration for each layer of a network whose weights were changed from outside, as an
     average's are, and which is otherwise in evaluation mode."""
     for layer in network.modules():

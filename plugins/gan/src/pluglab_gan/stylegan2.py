@@ -1,4 +1,4 @@
-"""StyleGAN2-lite: styles in every layer, two lazy regularisers (Karras et al. 2020, arXiv:1912.04958)."""
+"""StyleGAN2-lite: styles in every layer, two lazy regularizers (Karras et al. 2020, arXiv:1912.04958)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pluglab.components import Options, table
-from pluglab.errors import UserError
 from pluglab.protocols import Batch, ImageSpec, Progress
 from pluglab_gan import stylegan2_networks as networks
 from pluglab_gan.base import CHUNK, diversity
@@ -70,6 +69,7 @@ class StyleGAN2Lite(DCGAN):
         """Options of sampling; `lab sample --set` changes them."""
 
     config: Config  # type: ignore[assignment]
+    sampling: Sampling
 
     def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
         super().__init__(config, data)
@@ -86,19 +86,19 @@ class StyleGAN2Lite(DCGAN):
         return generator, networks.Discriminator(size, channels, c.width, c.attention_heads, group)
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
-        self.start(progress)
+        self.begin_step(progress)
         real = batch["train"].images
         shift = self.shift(len(real), progress)
-        fake = self.generator(self.draw(len(real)), shift)
-        figures: dict[str, Tensor] = {}
-        for share in zip(self.shares(real), self.shares(fake.detach()), strict=True):
-            figures |= self.train_discriminator(*share, progress)
-        loss = self.loss.generator(self.judge_fake(fake))
+        fake = self.generator(self.training_latents(len(real)), shift)
+        logs: dict[str, Tensor] = {}
+        for share in zip(self.d_minibatches(real), self.d_minibatches(fake.detach()), strict=True):
+            logs |= self.train_discriminator(*share, progress)
+        loss = self.loss.generator(self.discriminate_fake(fake))
         penalty, lengths = self.path_penalty(fake, shift, progress)
         gradient = self.update_generator(loss, fake, penalty)
         self.update_average(progress, len(real))
         return {
-            **figures,
+            **logs,
             **lengths,
             "loss/generator": loss.detach(),
             "training/generator_gradient": gradient,
@@ -120,11 +120,11 @@ class StyleGAN2Lite(DCGAN):
         if shift is None:
             return None, {}
         every = self.config.path_length_every
-        lengths = path_lengths(fake, shift, torch.randn_like(fake))
+        lengths = path_lengths(fake, shift, torch.randn_like(fake), self.differentiable_gradient)
         average = cast(Tensor, self.fabric.all_reduce(lengths.detach().mean(), reduce_op="mean"))
         penalty = self.path_length.penalty(lengths, average, progress.step // every)
-        figures = {"loss/path_length": penalty.detach(), "training/path_length": average}
-        return every * self.config.path_length * penalty, figures
+        logs = {"loss/path_length": penalty.detach(), "training/path_length": average}
+        return every * self.config.path_length * penalty, logs
 
     def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         """Images of the averaged weights, N x C x H x W in [-1, 1]. All have one noise, the same in every
@@ -147,9 +147,6 @@ class StyleGAN2Lite(DCGAN):
 
 def _size(spec: ImageSpec) -> int:
     """Height and width. Raises `UserError` for images that the networks cannot be made for."""
-    if spec.height == spec.width and spec.height in SIZES:
-        return spec.height
-    raise UserError(
-        f"trainer 'stylegan2_lite' cannot make images of {spec.height} x {spec.width}",
-        help=["its images are 32 x 32, 64 x 64 or 128 x 128: give the data set one of these as its `size`"],
-    )
+    whole = spec.height == spec.width and spec.height in SIZES
+    spec.require(whole, "trainer 'stylegan2_lite'", "32 x 32, 64 x 64 or 128 x 128")
+    return spec.height

@@ -1,8 +1,8 @@
 """The networks of StyleGAN2-lite: Karras et al. 2020 (arXiv:1912.04958) in the layout of lucidrains.
 
-Widths are multiples of `width`: at size 64 D's blocks have 1, 2, 4, 8, 8 and 8 times as many channels, G's
-8, 8, 4, 2 and 1 times as inputs and 8, 4, 2, 1 and 1/2 as outputs. 64 gives the printed networks, which
-lucidrains calls a capacity of 16.
+Widths are multiples of `width`. At size 64 D's blocks have 1, 2, 4, 8, 8 and 8 times as many channels. G's
+have 8, 8, 4, 2 and 1 times as inputs, and 8, 4, 2, 1 and 1/2 as outputs. A width of 64 gives the printed
+networks, which lucidrains calls a capacity of 16.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MEAN_RATE = 0.002  # of the running mean of w (Karras et al. 2020, official code
 class Mapping(nn.Module):
     """z to w, both N x size: unit mean square, then `depth` linear layers at a slower rate.
 
-    `mean` is the running mean of w over training batches, the centre of truncation. Until 1 / MEAN_RATE
+    `mean` is the running mean of w over training batches, the center of truncation. Until 1 / MEAN_RATE
     batches it is the plain mean of them all. Computed in float32: w decides about every layer.
     """
 
@@ -102,7 +102,7 @@ class Synthesis(nn.Module):
         self.blur = Blur()
 
     def forward(self, styles: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        x = self.first(self.start(styles)).expand(len(styles), -1, -1, -1)
+        x = self.first(self.start(styles)).expand(styles.shape[0], -1, -1, -1)
         parts = []
         for block, w, own in zip(self.blocks, styles.unbind(1), noise, strict=True):
             x, part = block(x, w, own)

@@ -1,4 +1,4 @@
-"""Path-length regularisation: equal steps of the style change the image equally (Karras et al. 2020)."""
+"""Path-length regularization: equal steps of the style change the image equally (Karras et al. 2020)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pluglab_gan.penalties import Gradient, gradient_of
+
 RATE = 0.01  # of the running mean a
 
 
-def path_lengths(images: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
+def path_lengths(
+    images: Tensor, styles: Tensor, directions: Tensor, gradient: Gradient = gradient_of
+) -> Tensor:
     """|J^T y| for each image, N: J is the derivative of its pixels by its style, y a normal direction.
 
     `images` N x C x H x W depend on `styles` N x blocks x Z. `directions` are standard normal, shaped as the
     images, and are divided by sqrt(H W). Squares are summed over Z and averaged over blocks.
     """
     along = (images * directions).sum() / math.sqrt(images.shape[2] * images.shape[3])
-    (gradient,) = torch.autograd.grad(along, styles, create_graph=True)
-    return gradient.square().sum(2).mean(1).sqrt()
+    return gradient(along, styles).square().sum(2).mean(1).sqrt()
 
 
 class PathLength:

@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from pluglab.capabilities import Classifies
 from pluglab.components import Options
 from pluglab.errors import UserError
-from pluglab.protocols import Classifies, Evaluation, EvaluationContext, EvaluationData, Table
+from pluglab.evaluating import RoleData, select_splits
+from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData, Figure, Table
 from pluglab_metrics.figures import new_figure, render
-from pluglab_metrics.roles import RoleData, choose
+
+
+class Judged(Options):
+    """Options of what compares predictions with labels."""
+
+    roles: tuple[str, ...] | None = None
+    """Roles to judge; all that have labels by default."""
+    split: str = "test"
+    """Split to judge."""
+    batch_size: int = Field(500, ge=1)
+    """Images a forward pass."""
+
+    def parts(self, data: RoleData, evaluator: str) -> list[EvaluationData]:
+        """The splits to judge. Raises `UserError` where labels are missing."""
+        chosen = select_splits(data, self.roles, self.split)
+        without = [part.role for part in chosen if not part.labeled]
+        if self.roles and without:
+            raise UserError(
+                f"role '{without[0]}' has no labels in split '{self.split}', so nothing to judge it by",
+                help=["take it out of the evaluator's `roles`, or give that role a data set with labels"],
+            )
+        if len(without) == len(chosen):
+            raise UserError(
+                f"no role has labels in split '{self.split}', so there is nothing to judge",
+                help=[f"remove the evaluator '{evaluator}', or use a data set with labels"],
+            )
+        return [part for part in chosen if part.labeled]
+
+    def scalar(self, name: str, role: str) -> str:
+        """'accuracy/target', and the split where it is not the test split."""
+        return f"{name}/{role}" if self.split == "test" else f"{name}/{role}/{self.split}"
 
 
 class Accuracy:
@@ -22,56 +54,38 @@ class Accuracy:
     Without `roles`, every role that has labels in the split is judged, the target's too.
     """
 
-    class Config(Options):
-        roles: tuple[str, ...] | None = None
-        """Roles to judge; all that have labels by default."""
-        split: str = "test"
-        """Split to judge."""
-        batch_size: int = Field(500, ge=1)
-        """Images a forward pass."""
-
+    Config = Judged
     needs: ClassVar[tuple[type, ...]] = (Classifies,)
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Judged) -> None:
         self.config = config
+
+    def check(self, trainer: Any, data: RoleData) -> Mapping[str, tuple[str, ...]]:
+        """Each role's accuracy is computed from its own labels."""
+        roles = [part.role for part in self.config.parts(data, "accuracy")]
+        return {self.config.scalar("accuracy", role): (role,) for role in roles}
 
     def evaluate(self, trainer: Classifies, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Scalars `accuracy/<role>` (`accuracy/<role>/<split>` for another split than test), in percent."""
-        matrices = {part.role: self._confusion(trainer, part) for part in self._labelled(data)}
-        names = {role: class_names(data[role][self.config.split]) for role in matrices}
-        scalars = {self._scalar(role): percent_right(matrix) for role, matrix in matrices.items()}
-        figures = {f"confusion_{role}": self._draw(role, m, names[role]) for role, m in matrices.items()}
-        tables = {f"accuracy_{role}": by_class(m, names[role]) for role, m in matrices.items()}
-        return Evaluation(scalars, figures, tables, headline=tuple(scalars))
-
-    def _labelled(self, data: RoleData) -> list[EvaluationData]:
-        chosen = choose(data, self.config.roles, self.config.split)
-        without = [part.role for part in chosen if not part.labelled]
-        if self.config.roles and without:
-            raise UserError(
-                f"role '{without[0]}' has no labels in split '{self.config.split}', so no accuracy",
-                help=["take it out of the evaluator's `roles`, or give that role a data set with labels"],
-            )
-        if len(without) == len(chosen):
-            raise UserError(
-                f"no role has labels in split '{self.config.split}', so there is no accuracy to measure",
-                help=["remove the evaluator 'accuracy', or use a data set with labels"],
-            )
-        return [part for part in chosen if part.labelled]
+        scalars, figures, tables = dict[str, float](), dict[str, Figure](), dict[str, Table]()
+        for part in self.config.parts(data, "accuracy"):
+            matrix, names = self._confusion(trainer, part), class_names(part)
+            scalars[self.config.scalar("accuracy", part.role)] = percent_right(matrix)
+            figures[f"confusion_{part.role}"] = self._draw(part, matrix, names)
+            tables[f"accuracy_{part.role}"] = by_class(matrix, names)
+        protocol = {"evaluator": "accuracy", "split": self.config.split}
+        return Evaluation(scalars, figures, tables, headline=tuple(scalars), protocol=protocol)
 
     def _confusion(self, trainer: Classifies, data: EvaluationData) -> Tensor:
         batches = data.batches(self.config.batch_size)
         guesses = torch.cat([trainer.predict(images, data.role).argmax(1).cpu() for images in batches])
         return confusion(data.labels, guesses, len(class_names(data)))
 
-    def _scalar(self, role: str) -> str:
-        split = self.config.split
-        return f"accuracy/{role}" if split == "test" else f"accuracy/{role}/{split}"
-
-    def _draw(self, role: str, matrix: Tensor, names: tuple[str, ...]) -> np.ndarray:
-        count = int(matrix.sum())
-        title = f"{role}, {self.config.split}: {percent_right(matrix):.2f} % of {count:,} images right"
-        return draw_confusion(matrix, names, title)
+    def _draw(self, part: EvaluationData, matrix: Tensor, names: tuple[str, ...]) -> Figure:
+        count, right = int(matrix.sum()), percent_right(matrix)
+        title = f"{part.role}, {self.config.split}: {right:.2f} % of {count:,} images right"
+        caption = f"Confusion matrix of {part.role} ({part.dataset}), in percent of each true class"
+        return draw_confusion(matrix, names, title, caption)
 
 
 def class_names(data: EvaluationData) -> tuple[str, ...]:
@@ -106,8 +120,8 @@ def _name(names: tuple[str, ...], index: int) -> str:
     return names[index] if index < len(names) else str(index)
 
 
-def draw_confusion(matrix: Tensor, names: tuple[str, ...], title: str) -> np.ndarray:
-    """The matrix in percent of each true class, annotated up to 20 classes."""
+def draw_confusion(matrix: Tensor, names: tuple[str, ...], title: str, caption: str = "") -> Figure:
+    """The matrix in percent of each true class, annotated up to 20 classes; its counts are the data."""
     share = 100 * matrix.double() / matrix.sum(1, keepdim=True).clamp(min=1)
     rows, columns = matrix.shape
     side = min(14.0, max(6.0, 0.55 * columns + 1.5))
@@ -122,17 +136,17 @@ def draw_confusion(matrix: Tensor, names: tuple[str, ...], title: str) -> np.nda
     figure.colorbar(image, ax=axes, shrink=0.8, label="% of the true class")
     if columns <= 20:
         _annotate(axes, share)
-    return render(figure)
+    return Figure(render(figure), caption, {"classes": names, "counts": matrix})
 
 
 def _tilt(names: tuple[str, ...]) -> int:
     return 90 if max(map(len, names)) > 3 else 0
 
 
-def _annotate(axes: object, share: Tensor) -> None:
+def _annotate(axes: Any, share: Tensor) -> None:
     for i, row in enumerate(share.tolist()):
         for j, value in enumerate(row):
             if value > 0:
-                text = f"{value:.0f}" if value >= 9.95 or value == 0 else f"{value:.1f}"
-                colour = "white" if value > 55 else "#303030"
-                axes.text(j, i, text, ha="center", va="center", fontsize=8, color=colour)  # type: ignore[attr-defined]
+                text = f"{value:.0f}" if value >= 9.95 else f"{value:.1f}"
+                color = "white" if value > 55 else "#303030"
+                axes.text(j, i, text, ha="center", va="center", fontsize=8, color=color)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from PIL import Image
 from pydantic import Field
 
+from pluglab.capabilities import Samples
 from pluglab.components import Options
-from pluglab.protocols import Evaluation, EvaluationContext, Samples
-from pluglab.sampling import classes_of, cycled
-from pluglab_metrics.figures import grid
-from pluglab_metrics.roles import RoleData
-from pluglab_metrics.sampling import noise, sampled
+from pluglab.evaluating import RoleData, classes_of, cycle_labels, noise, sample_batches
+from pluglab.figures import image_grid
+from pluglab.protocols import Evaluation, EvaluationContext, Figure
 
 
 class TrainingAnimation:
@@ -39,19 +39,28 @@ class TrainingAnimation:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def check(self, trainer: Any, data: RoleData) -> Mapping[str, Collection[str]]:
+        """Pictures only."""
+        return {}
+
     def evaluate(self, trainer: Samples, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Figure `frame`; after the last step also `film`, of this and all earlier frames."""
         frame = self._frame(trainer, context)
-        if context.step < context.steps:
-            return Evaluation(figures={"frame": frame})
-        frames = [*map(_read, context.earlier("frame")), frame]
-        return Evaluation(figures={"frame": frame, "film": np.stack(frames)})
+        figures = {
+            "frame": Figure(frame, f"The same {self.config.count} samples after {context.step:,} steps")
+        }
+        if context.step == context.steps:
+            frames = [*map(_read, context.earlier("frame")), frame]
+            figures["film"] = Figure(
+                np.stack(frames), f"The same samples as training goes on: {len(frames)} looks"
+            )
+        return Evaluation(figures=figures)
 
     def _frame(self, trainer: Samples, context: EvaluationContext) -> np.ndarray:
-        labels = cycled(self.config.count, classes_of(trainer))
+        labels = cycle_labels(self.config.count, classes_of(trainer))
         generator = noise(context, "training_animation")
-        parts = sampled(trainer, self.config.count, labels, generator, self.config.batch_size)
-        return grid(torch.cat(list(parts)), self.config.columns, width=self.config.width)
+        parts = sample_batches(trainer, self.config.count, labels, generator, self.config.batch_size)
+        return image_grid(torch.cat(list(parts)), self.config.columns, width=self.config.width)
 
 
 def _read(path: Path) -> np.ndarray:

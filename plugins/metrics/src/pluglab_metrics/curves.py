@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,9 +11,9 @@ from matplotlib.ticker import EngFormatter
 from pydantic import Field
 
 from pluglab.components import Options
-from pluglab.protocols import Evaluation, EvaluationContext
-from pluglab_metrics.figures import COLOURS, new_figure, render
-from pluglab_metrics.roles import RoleData
+from pluglab.evaluating import RoleData
+from pluglab.protocols import Evaluation, EvaluationContext, Figure
+from pluglab_metrics.figures import COLORS, new_figure, render
 
 Points = list[tuple[int, float]]
 LINES = ("-", "--", "-.", ":")
@@ -41,12 +41,23 @@ class LearningCurves:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def check(self, trainer: object, data: RoleData) -> Mapping[str, Collection[str]]:
+        """No scalars, so it may see all that there are."""
+        return {}
+
     def evaluate(self, trainer: object, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Figure `panels`; none before anything has been logged."""
         panels = grouped(context.history)
         if not panels:
             return Evaluation()
-        return Evaluation(figures={"panels": _draw(panels, self.config.columns)})
+        caption = f"What was logged and evaluated in {context.step:,} steps: {', '.join(panels)}"
+        points = {
+            group: {
+                name: {"step": [s for s, _ in p], "value": [v for _, v in p]} for name, p in series.items()
+            }
+            for group, series in panels.items()
+        }
+        return Evaluation(figures={"panels": Figure(_draw(panels, self.config.columns), caption, points)})
 
 
 def grouped(history: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Points]]:
@@ -59,7 +70,8 @@ def grouped(history: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Points]
         logged = record.get("type") == "step"
         for key, value in record.get("scalars", {}).items():
             group, name = _split(key, "training" if logged else key)
-            panels[group][name].append((int(record["step"]), float(value)))
+            if value is not None:
+                panels[group][name].append((int(record["step"]), float(value)))
     panels.pop("speed", None)
     curves = {group: series for group, series in panels.items() if any(len(p) > 1 for p in series.values())}
     return dict(sorted((curves or panels).items(), key=lambda item: item[0] not in ("loss", "training")))
@@ -88,7 +100,7 @@ def _draw(panels: Mapping[str, Mapping[str, Points]], columns: int) -> np.ndarra
 def _panel(axes: Any, group: str, series: Mapping[str, Sequence[tuple[int, float]]]) -> None:
     for i, (name, points) in enumerate(series.items()):
         steps, values = zip(*sorted(points), strict=True)
-        look = {"color": COLOURS[i % len(COLOURS)], "linestyle": LINES[i // len(COLOURS) % len(LINES)]}
+        look = {"color": COLORS[i % len(COLORS)], "linestyle": LINES[i // len(COLORS) % len(LINES)]}
         axes.plot(steps, values, label=name, marker="o" if len(points) < 25 else None, markersize=3, **look)
     axes.set_title(group, fontsize=11)
     axes.set_xlabel("step")

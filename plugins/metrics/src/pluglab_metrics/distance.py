@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -11,9 +12,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from pluglab.capabilities import Embeds
 from pluglab.components import Options
-from pluglab.protocols import Embeds, Evaluation, EvaluationContext
-from pluglab_metrics.roles import RoleData, choose, embed, pick
+from pluglab.errors import UserError
+from pluglab.evaluating import RoleData, embed, sample_rows, select_splits
+from pluglab.protocols import Evaluation, EvaluationContext
+
+SMALLEST = 20  # images a role: half of them train a classifier, the others measure its error
 
 
 class ProxyADistance:
@@ -31,20 +36,37 @@ class ProxyADistance:
         images: int = Field(1000, ge=20)
         """Images a role; one half trains the classifier, the other measures its error."""
         c: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1)
-        """Inverse strengths of the regularisation that are tried (standardised features)."""
+        """Inverse strengths of the regularization that are tried (standardized features)."""
 
     needs: ClassVar[tuple[type, ...]] = (Embeds,)
 
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def check(self, trainer: object, data: RoleData) -> Mapping[str, Collection[str]]:
+        """It reads no labels."""
+        for part in select_splits(data, self.config.roles, self.config.split):
+            if part.spec.count < SMALLEST:
+                message = f"'{part.role}' has {part.spec.count} images: too few to tell two roles apart"
+                raise UserError(message, help=[f"it takes at least {SMALLEST}"])
+        return {"proxy_a_distance": ()}
+
     def evaluate(self, trainer: Embeds, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Scalar `proxy_a_distance`, in [0, 2]."""
-        parts = choose(data, self.config.roles, self.config.split)
+        parts = select_splits(data, self.config.roles, self.config.split)
         count = min(self.config.images, *(part.spec.count for part in parts))
-        first, second = (embed(trainer, part, pick(part, count, context.seed)).numpy() for part in parts)
+        first, second = (
+            embed(trainer, part, sample_rows(part, count, context.seed)).numpy() for part in parts
+        )
         value = proxy_a_distance(first, second, self.config.c, context.seed)
-        return Evaluation({"proxy_a_distance": value}, headline=("proxy_a_distance",))
+        protocol = {
+            "evaluator": "proxy_a_distance",
+            "roles": list(self.config.roles),
+            "split": self.config.split,
+            "images": count,
+            "c": list(self.config.c),
+        }
+        return Evaluation({"proxy_a_distance": value}, headline=("proxy_a_distance",), protocol=protocol)
 
 
 def proxy_a_distance(

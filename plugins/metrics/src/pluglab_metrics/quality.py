@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -11,25 +11,36 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from pluglab.capabilities import Samples
 from pluglab.components import Component, Reference, named
 from pluglab.data import to_uint8
 from pluglab.errors import UserError
-from pluglab.protocols import DataContext, Evaluation, EvaluationContext, EvaluationData, Samples, Table
-from pluglab.sampling import classes_of
+from pluglab.evaluating import (
+    ReferenceOptions,
+    RoleData,
+    batches_at,
+    classes_of,
+    labels_like,
+    noise,
+    reference_split,
+    sample_batches,
+    sample_rows,
+)
+from pluglab.protocols import DataContext, Evaluation, EvaluationContext, EvaluationData, Table
+from pluglab.storage.atomic import replacing
 from pluglab_metrics.extractors.base import FeatureExtractor, Features, extract
-from pluglab_metrics.roles import RoleData, batches_at, imitated, pick
-from pluglab_metrics.sampling import AgainstReal, asked_classes, noise, sampled
+from pluglab_metrics.running import RunningMetric, running_metrics
 
 
 class GenerationQuality:
     """Metrics of generated against real images, from one set of samples and one set of real images.
 
-    A scalar's name holds the number of images and the extractor, as `fid_10k/inception`, so that scores with
-    unlike settings are never in one column; the table `protocol` holds the rest. Features of the real
-    images are cached.
+    A scalar's name holds the number of images and the extractor, as `fid_10k/inception`; no extractor where
+    the metric reads the images themselves. All other settings are its protocol. Features of the real images
+    are cached.
     """
 
-    class Config(AgainstReal):
+    class Config(ReferenceOptions):
         metrics: list[Annotated[Component, Reference("metric")]] = named(["fid", "kid", "precision_recall"])
         """Scores to compute."""
         feature_extractor: Annotated[Component, Reference("feature_extractor")] = named("inception")
@@ -44,34 +55,40 @@ class GenerationQuality:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.extractor: FeatureExtractor = config.feature_extractor.build()
-        self.metrics = [metric.build() for metric in config.metrics]
+        self.metrics = running_metrics(config.metrics, "generation_quality")
+        self.extracts = any(metric.reads != "images" for metric in self.metrics)
+
+    # Before the training --------------------------------------------------------------------------
 
     def prepare(self, context: DataContext) -> None:
         """Load, download or train the extractor, and check that the metrics can use it."""
-        self.extractor.prepare(context)
-        for use in self.config.metrics:
-            if getattr(use.target, "needs_named_classes", False) and self.extractor.classes is None:
+        if self.extracts:
+            self.extractor.prepare(context)
+        for metric in self.metrics:
+            if metric.reads == "classes" and self.extractor.classes is None:
                 raise UserError(
-                    f"metric '{use.name}' needs a classifier of the data's own classes, and "
+                    f"metric '{metric.name}' needs a classifier of the data's own classes, and "
                     f"'{self.extractor.name}' is none",
                     help=['choose feature_extractor = "digit_classifier" with the data set as its `dataset`'],
                 )
 
-    def evaluate(self, trainer: Samples, data: RoleData, context: EvaluationContext) -> Evaluation:
-        """Scalars `<metric>_<n>/<extractor>` and the table `protocol`."""
-        self.extractor.to(context.device)
-        part = imitated(data, self.config.role, self.config.split, "generation_quality")
+    def check(self, trainer: Any, data: RoleData) -> Mapping[str, Collection[str]] | None:
+        """The scores by name. To a class-conditional model labels say how frequent the classes are."""
+        part = reference_split(data, self.config.role, self.config.split, "generation_quality")
         self._check_classes(trainer, part)
-        labels = asked_classes(trainer, part, self.config.n, context.seed)
-        real = self._real(part, context.cache)
-        made = self._made(trainer, labels, context)
-        scalars = {self._scalar(key): value for key, value in self._scores(real, made, labels).items()}
-        protocol = Table(("setting", "value"), self._protocol(part, len(real.features), labels, context.seed))
-        headline = tuple(key for key in scalars if "_std_" not in key)
-        return Evaluation(scalars, tables={"protocol": protocol}, headline=headline)
+        counts = min(self.config.reference, part.spec.count), self.config.n
+        if counts[0] < 2:
+            raise UserError(f"one image of '{part.role}' is too few to compare with", help=["take more"])
+        for metric in self.metrics:
+            if check := getattr(metric.metric, "check", None):
+                check(*counts)
+        if any(metric.keys is None for metric in self.metrics):
+            return None
+        roles = (part.role,) if classes_of(trainer) and part.labeled else ()
+        return {self._scalar(metric, key): roles for metric in self.metrics for key in metric.keys or ()}
 
-    def _check_classes(self, trainer: Samples, part: EvaluationData) -> None:
-        names = [use.name for use in self.config.metrics if getattr(use.target, "needs_named_classes", False)]
+    def _check_classes(self, trainer: Any, part: EvaluationData) -> None:
+        names = [metric.name for metric in self.metrics if metric.reads == "classes"]
         if names and not classes_of(trainer):
             raise UserError(
                 f"metric '{names[0]}' needs a trainer that makes images of a class asked for",
@@ -83,9 +100,61 @@ class GenerationQuality:
                 help=["choose the role's own data set as the extractor's `dataset`"],
             )
 
-    def _real(self, part: EvaluationData, cache: Path) -> Features:
-        index = pick(part, self.config.reference, 0)
-        batches = [to_uint8(images).cpu() for images in batches_at(part, index, 500)]
+    # After it -------------------------------------------------------------------------------------
+
+    def evaluate(self, trainer: Samples, data: RoleData, context: EvaluationContext) -> Evaluation:
+        """Scalars `<metric>_<n>/<extractor>`, and their settings as the table `protocol`."""
+        self._move_to(context.device)
+        part = reference_split(data, self.config.role, self.config.split, "generation_quality")
+        labels = labels_like(trainer, part, self.config.n, context.seed)
+        index = sample_rows(part, self.config.reference, 0)
+        compared = _Compared(
+            real=lambda: (to_uint8(images).cpu() for images in batches_at(part, index)),
+            made=self._made(trainer, labels, context),
+            labels=labels,
+        )
+        scores, protocols = self._scores(compared, context.cache)
+        settings = self._settings(part, len(index), labels)
+        rows = [*settings.items(), ("seed", str(context.seed))]
+        table = Table(("setting", "value"), [(str(key), str(value)) for key, value in rows])
+        headline = tuple(key for key in scores if "_std_" not in key)
+        return Evaluation(
+            scores, tables={"protocol": table}, headline=headline, protocol=settings, protocols=protocols
+        )
+
+    def _move_to(self, device: torch.device) -> None:
+        if self.extracts:
+            self.extractor.to(device)
+        for metric in self.metrics:
+            metric.to(device)
+
+    def _made(self, trainer: Samples, labels: Tensor | None, context: EvaluationContext) -> list[Tensor]:
+        generator = noise(context, "generation_quality")
+        images = sample_batches(trainer, self.config.n, labels, generator, self.config.batch_size)
+        return [to_uint8(batch) for batch in images]
+
+    def _scores(
+        self, compared: _Compared, cache: Path
+    ) -> tuple[dict[str, float], dict[str, Mapping[str, Any]]]:
+        real = made = None
+        if self.extracts:
+            real, made = self._real_features(compared, cache), extract(self.extractor, compared.made)
+        scores: dict[str, float] = {}
+        protocols: dict[str, Mapping[str, Any]] = {}
+        for metric in self.metrics:
+            metric.reset()
+            if metric.reads == "images":
+                _feed_images(metric, compared)
+            else:
+                assert real is not None and made is not None
+                _feed_features(metric, real, made, compared.labels)
+            found = {self._scalar(metric, key): value for key, value in metric.compute().items()}
+            scores |= found
+            protocols |= {key: {"metric": metric.options} for key in found}
+        return scores, protocols
+
+    def _real_features(self, compared: _Compared, cache: Path) -> Features:
+        batches = list(compared.real())
         digest = hashlib.sha256(self.extractor.identity.encode())
         for images in batches:
             digest.update(f"{tuple(images.shape)}".encode())
@@ -94,50 +163,73 @@ class GenerationQuality:
         path = cache / "reference" / f"{self.extractor.name}-{digest.hexdigest()[:24]}.pt"
         return cached(path, lambda: extract(self.extractor, chunks))
 
-    def _made(self, trainer: Samples, labels: Tensor | None, context: EvaluationContext) -> Features:
-        generator = noise(context, "generation_quality")
-        images = sampled(trainer, self.config.n, labels, generator, self.config.batch_size)
-        return extract(self.extractor, map(to_uint8, images))
+    def _scalar(self, metric: RunningMetric, key: str) -> str:
+        network = "" if metric.reads == "images" else f"/{self.extractor.name}"
+        return f"{key}_{format_count(self.config.n)}{network}"
 
-    def _scores(self, real: Features, made: Features, labels: Tensor | None) -> dict[str, float]:
-        scores: dict[str, float] = {}
-        for metric in self.metrics:
-            metric.reset()
-            metric.update(real, real=True)
-            metric.update(made, real=False, labels=labels)
-            scores.update(metric.compute())
-        return scores
-
-    def _scalar(self, key: str) -> str:
-        return f"{key}_{short(self.config.n)}/{self.extractor.name}"
-
-    def _protocol(
-        self, part: EvaluationData, count: int, labels: Tensor | None, seed: int
-    ) -> list[tuple[str, str]]:
-        return [
-            ("feature extractor", self.extractor.name),
-            *self.extractor.notes.items(),
-            ("generated images", f"{self.config.n:,}, seed {seed}"),
-            ("real images", f"{count:,} of {part.spec.count:,}: {part.role}, {part.split}"),
-            ("classes asked for", "none" if labels is None else "as frequent as among the real images"),
-            ("quantisation", "both rounded to 8 bits, never compressed"),
-        ]
+    def _settings(self, part: EvaluationData, count: int, labels: Tensor | None) -> dict[str, Any]:
+        """All that a comparison must hold fixed."""
+        frequent = "as frequent as among the real images" if part.labeled else "all alike frequent"
+        return {
+            **(_network(self.extractor) if self.extracts else {}),
+            "generated images": f"{self.config.n:,}",
+            "real images": f"{count:,} of {part.spec.count:,}: {part.dataset}, {part.split}",
+            "hash of the real images": part.digest[:16],
+            "classes asked for": "none" if labels is None else frequent,
+            "quantization": "both rounded to 8 bits, never compressed",
+        }
 
 
-def short(n: int) -> str:
+class _Compared:
+    """Real images, in batches from the start at each call; generated ones, and the classes asked for."""
+
+    def __init__(
+        self, real: Callable[[], Iterator[Tensor]], made: Sequence[Tensor], labels: Tensor | None
+    ) -> None:
+        self.real, self.made, self.labels = real, made, labels
+
+
+def _feed_features(metric: RunningMetric, real: Features, made: Features, labels: Tensor | None) -> None:
+    if metric.reads == "classes" and not metric.takes_labels:
+        metric.update(made.logits, labels)
+    elif metric.reads in ("features", "classes"):
+        metric.update(real, real=True)
+        metric.update(made, real=False, labels=labels)
+    elif metric.tells_real:
+        metric.update(real.features, real=True)
+        metric.update(made.features, real=False)
+    elif metric.pairs:
+        count = min(len(real.features), len(made.features))
+        metric.update(made.features[:count], real.features[:count])
+    else:
+        metric.update(made.features)
+
+
+def _feed_images(metric: RunningMetric, compared: _Compared) -> None:
+    for images in compared.real() if metric.tells_real else ():
+        metric.update_images(images, real=True)
+    for images in compared.made:
+        metric.update_images(images, real=False if metric.tells_real else None)
+
+
+def _network(extractor: FeatureExtractor) -> dict[str, str]:
+    """What there is to know of a feature extractor."""
+    weights = hashlib.sha256(extractor.identity.encode()).hexdigest()[:16]
+    return {"feature extractor": extractor.name, "weights": weights, **extractor.notes}
+
+
+def format_count(n: int) -> str:
     """10000 as '10k', 1500 as '1500'."""
     return f"{n // 1000}k" if n % 1000 == 0 else str(n)
 
 
-def cached(path: Path, compute: Any) -> Features:
+def cached(path: Path, compute: Callable[[], Features]) -> Features:
     """Features from this file, or computed and saved; a file that cannot be read is written anew."""
     try:
         saved = torch.load(path, weights_only=True)
         return Features(saved["features"], saved["logits"])
     except Exception:
-        found: Features = compute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    torch.save(found._asdict(), part)
-    part.replace(path)
+        found = compute()
+    with replacing(path) as temporary:
+        torch.save(found._asdict(), temporary)
     return found

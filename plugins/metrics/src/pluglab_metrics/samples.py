@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from pluglab.capabilities import Generates, Samples, can
 from pluglab.components import Options
-from pluglab.protocols import Evaluation, EvaluationContext, Samples
-from pluglab.sampling import classes_of, cycled
-from pluglab_metrics.figures import grid
-from pluglab_metrics.roles import RoleData
-from pluglab_metrics.sampling import Generates, noise, sampled
+from pluglab.evaluating import RoleData, class_names, classes_of, cycle_labels, noise, sample_batches
+from pluglab.figures import image_grid
+from pluglab.protocols import Evaluation, EvaluationContext, Figure
 
 
 class SampleGrid:
@@ -41,28 +40,37 @@ class SampleGrid:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def check(self, trainer: Any, data: RoleData) -> Mapping[str, Collection[str]]:
+        """Pictures only."""
+        return {}
+
     def evaluate(self, trainer: Samples, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Figures `samples`, and `classes` of a class-conditional model."""
         count, classes = self.config.count, classes_of(trainer)
-        parts = sampled(
-            trainer, count, cycled(count, classes), noise(context, "samples"), self.config.batch_size
+        parts = sample_batches(
+            trainer, count, cycle_labels(count, classes), noise(context, "samples"), self.config.batch_size
         )
         images = torch.cat(list(parts))
-        figures = {"samples": grid(images, self.config.columns)}
+        caption = f"The first {count} images that the model makes after {context.step:,} steps, unchosen"
+        figures = {"samples": Figure(image_grid(images, self.config.columns), caption)}
         if classes:
             rows = min(classes, self.config.classes)
-            names = _names(data, rows)
+            known = class_names(data)
+            names = known[:rows] if known else [str(i) for i in range(rows)]
             made = by_class(trainer, rows, self.config.per_class, context)
-            figures["classes"] = grid(made, self.config.per_class, names)
+            page = image_grid(made, self.config.per_class, row_names=names)
+            words = f"Images of each class after {context.step:,} steps; a column has the same noise"
+            figures["classes"] = Figure(page, words)
         return Evaluation(figures=figures)
 
 
 def by_class(trainer: Samples, classes: int, columns: int, context: EvaluationContext) -> Tensor:
     """Images class by class, the noise of column j the same in every class."""
-    if isinstance(trainer, Generates):
-        latents = trainer.latents(columns, noise(context, "classes"))
+    if can(trainer, Generates):
+        maker = cast(Generates, trainer)
+        latents = maker.latents(columns, noise(context, "classes"))
         rows = (torch.full((columns,), label, device=latents.device) for label in range(classes))
-        return torch.cat([trainer.generate(latents, labels) for labels in rows])
+        return torch.cat([maker.generate(latents, labels) for labels in rows])
     made = [
         trainer.sample(1, torch.tensor([label], device=context.device), noise(context, "classes", column))
         for label in range(classes)
@@ -87,6 +95,10 @@ class Interpolation:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def check(self, trainer: Any, data: RoleData) -> Mapping[str, Collection[str]]:
+        """Pictures only."""
+        return {}
+
     def evaluate(self, trainer: Generates, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Figure `pairs`. A class-conditional model shows one class a row."""
         rows, columns = self.config.rows, self.config.columns
@@ -94,12 +106,13 @@ class Interpolation:
         between = slerp if self.config.path == "spherical" else torch.lerp
         shares = torch.linspace(0, 1, columns, device=ends.device)
         steps = torch.stack([between(ends[:rows], ends[rows:], share) for share in shares], dim=1)
-        labels = cycled(rows, classes_of(trainer))
+        labels = cycle_labels(rows, classes_of(trainer))
         made = [
             trainer.generate(row, None if labels is None else labels[i].expand(columns).to(row.device))
             for i, row in enumerate(steps)
         ]
-        return Evaluation(figures={"pairs": grid(torch.cat(made), columns)})
+        caption = f"Images on the way between two latents, {self.config.path}, a pair a row"
+        return Evaluation(figures={"pairs": Figure(image_grid(torch.cat(made), columns), caption)})
 
 
 def slerp(a: Tensor, b: Tensor, share: Tensor | float) -> Tensor:
@@ -110,9 +123,3 @@ def slerp(a: Tensor, b: Tensor, share: Tensor | float) -> Tensor:
     share = torch.as_tensor(share, dtype=x.dtype, device=x.device)
     mixed = ((1 - share) * angle).sin() * x + (share * angle).sin() * y
     return (mixed / angle.sin()).view_as(a)
-
-
-def _names(data: RoleData, count: int) -> Sequence[str]:
-    specs = [part["test"].spec for part in data.values() if "test" in part]
-    named = next((spec.classes for spec in specs if spec.classes), None)
-    return named[:count] if named else [str(i) for i in range(count)]

@@ -5,8 +5,8 @@ It needs no network, so it also serves where there are neither Inception's weigh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,12 +14,22 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from pluglab.capabilities import Samples
 from pluglab.data import to_uint8
 from pluglab.errors import UserError
-from pluglab.protocols import Evaluation, EvaluationContext, Samples
-from pluglab_metrics.quality import short
-from pluglab_metrics.roles import RoleData, batches_at, imitated, pick
-from pluglab_metrics.sampling import AgainstReal, asked_classes, noise, sampled
+from pluglab.evaluating import (
+    ReferenceOptions,
+    RoleData,
+    batches_at,
+    classes_of,
+    labels_like,
+    noise,
+    reference_split,
+    sample_batches,
+    sample_rows,
+)
+from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData
+from pluglab_metrics.quality import format_count
 
 PATCH = 7  # pixels
 SMALLEST = 16  # size of the pyramid's last level
@@ -65,7 +75,7 @@ def patches(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return windows[torch.arange(n)[:, None], :, rows, columns].reshape(n * count, c, PATCH, PATCH)
 
 
-def normalised(found: Tensor) -> Tensor:
+def normalized(found: Tensor) -> Tensor:
     """Patches as vectors, each channel with mean 0 and deviation 1 over all patches."""
     deviation, mean = torch.std_mean(found, dim=(0, 2, 3), keepdim=True, correction=0)
     return ((found - mean) / deviation.clamp(min=1e-8)).flatten(1)
@@ -86,12 +96,12 @@ def sliced_wasserstein(a: Tensor, b: Tensor, directions: int, generator: torch.G
 class SlicedWasserstein:
     """Sliced Wasserstein distance, times 1,000, of patches of generated and real images at each scale.
 
-    Fine scales are about sharpness and noise, coarse ones about structure and colour. Each scalar's name
+    Fine scales are about sharpness and noise, coarse ones about structure and color. Each scalar's name
     holds the number of images; `real` is the distance between two sets of real images, which no model can
     beat on average.
     """
 
-    class Config(AgainstReal):
+    class Config(ReferenceOptions):
         n: int = Field(1_000, ge=2)
         """Generated images, compared with as many real ones: half of those that there are at most."""
         patches: int = Field(128, ge=1)
@@ -104,24 +114,49 @@ class SlicedWasserstein:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def check(self, trainer: Any, data: RoleData) -> Mapping[str, Collection[str]]:
+        """A distance for each scale of the images."""
+        real = reference_split(data, self.config.role, self.config.split, "sliced_wasserstein")
+        height, width = real.spec.height, real.spec.width
+        large = min(height, width) >= PATCH
+        real.spec.require(large, "'sliced_wasserstein'", f"{PATCH} pixels a side or more")
+        if real.spec.count < 4:
+            raise UserError(
+                f"'sliced_wasserstein' needs two sets of real images, and there are {real.spec.count}"
+            )
+        levels = laplacian_pyramid(torch.zeros(1, 1, height, width))
+        sizes = [str(level.shape[2]) for level in levels]
+        roles = (real.role,) if classes_of(trainer) and real.labeled else ()
+        name = f"sliced_wasserstein_{format_count(self._count(real))}"
+        return {f"{name}/{key}": roles for key in (*sizes, "mean", "real")}
+
+    def _count(self, real: EvaluationData) -> int:
+        return min(self.config.n, real.spec.count // 2)
+
     def evaluate(self, trainer: Samples, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Scalars `sliced_wasserstein_<n>/<size>` a scale, `.../mean` and `.../real`, the mean's floor."""
         c = self.config
-        real = imitated(data, c.role, c.split, "sliced_wasserstein")
-        if min(real.spec.height, real.spec.width) < PATCH:
-            raise UserError(f"'sliced_wasserstein' compares patches of {PATCH} pixels; images are smaller")
-        n = min(c.n, real.spec.count // 2)
-        index = pick(real, 2 * n, context.seed)
+        real = reference_split(data, c.role, c.split, "sliced_wasserstein")
+        n = self._count(real)
+        index = sample_rows(real, 2 * n, context.seed)
         # Alternate rows: each set is spread over the whole split.
         one, other = (self._described(batches_at(real, rows)) for rows in (index[::2], index[1::2]))
-        labels = asked_classes(trainer, real, n, context.seed)
-        made = self._described(sampled(trainer, n, labels, noise(context, "sliced"), c.batch_size))
-        name = f"sliced_wasserstein_{short(n)}"
+        labels = labels_like(trainer, real, n, context.seed)
+        made = self._described(sample_batches(trainer, n, labels, noise(context, "sliced"), c.batch_size))
+        name = f"sliced_wasserstein_{format_count(n)}"
         found = self._distances(made, one)
         scalars = {f"{name}/{size}": value for size, value in found.items()}
         scalars[f"{name}/mean"] = _mean(found)
         scalars[f"{name}/real"] = _mean(self._distances(other, one))
-        return Evaluation(scalars, headline=(f"{name}/mean", f"{name}/real"))
+        protocol = {
+            "evaluator": "sliced_wasserstein",
+            "patches": c.patches,
+            "directions": c.directions,
+            "images": n,
+            "real images": f"{real.dataset}, {real.split}",
+            "hash of the real images": real.digest[:16],
+        }
+        return Evaluation(scalars, headline=(f"{name}/mean", f"{name}/real"), protocol=protocol)
 
     def _described(self, batches: Iterable[Tensor]) -> dict[int, Tensor]:
         """Descriptors of all images by the size of the pyramid's level."""
@@ -131,7 +166,7 @@ class SlicedWasserstein:
             for level in laplacian_pyramid(images):
                 found = patches(level, self.config.patches, generator)
                 parts.setdefault(level.shape[2], []).append(found)
-        return {size: normalised(torch.cat(found)) for size, found in parts.items()}
+        return {size: normalized(torch.cat(found)) for size, found in parts.items()}
 
     def _distances(self, a: dict[int, Tensor], b: dict[int, Tensor]) -> dict[int, float]:
         generator = torch.Generator().manual_seed(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,20 +12,22 @@ from pydantic import Field
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from pluglab.capabilities import Embeds
 from pluglab.components import Options
 from pluglab.errors import UserError
-from pluglab.protocols import Embeds, Evaluation, EvaluationContext, EvaluationData
+from pluglab.evaluating import RoleData, embed, sample_rows, select_splits
+from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData, Figure
 from pluglab_metrics.figures import bare, new_figure, render, style
-from pluglab_metrics.roles import RoleData, choose, embed, pick
 
-GREY = "#b0b0b0"
-UNLABELLED = -1
+GRAY = "#b0b0b0"
+UNLABELED = -1
+SMALLEST = 5  # points
 
 
 class LatentTSNE:
     """Features of test images of every role in one plane.
 
-    With one role only the picture by class is drawn; images without labels are grey in it. The images are a
+    With one role only the picture by class is drawn; images without labels are gray in it. The images are a
     fixed random choice over the whole split. Features of more than 50 dimensions are reduced to 50 by PCA
     first, as in the paper's experiments.
     """
@@ -33,7 +36,7 @@ class LatentTSNE:
         points: int = Field(1000, ge=10)
         """Images in all, shared evenly by the roles."""
         perplexity: float = Field(30.0, gt=1)
-        """Effective number of neighbours; lowered where there are too few points for it."""
+        """Effective number of neighbors; lowered where there are too few points for it."""
         roles: tuple[str, ...] | None = None
         """Roles to show; all by default."""
         split: str = "test"
@@ -44,22 +47,30 @@ class LatentTSNE:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def check(self, trainer: Any, data: RoleData) -> Mapping[str, Collection[str]]:
+        """Pictures only."""
+        select_splits(data, self.config.roles, self.config.split)
+        return {}
+
     def evaluate(self, trainer: Embeds, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Figures `by_class` (where any role has labels) and `by_domain` (of several roles)."""
-        cloud = self._cloud(trainer, choose(data, self.config.roles, self.config.split), context.seed)
+        cloud = self._cloud(trainer, select_splits(data, self.config.roles, self.config.split), context.seed)
         title = f"t-SNE of {len(cloud.plane):,} {self.config.split} features, step {context.step:,}"
-        figures = {}
-        if (cloud.labels != UNLABELLED).any():
-            figures["by_class"] = _draw(cloud.plane, cloud.by_class(), f"{title}, by class")
+        series = {}
+        if (cloud.labels != UNLABELED).any():
+            series["by_class"] = cloud.by_class()
         if len(cloud.roles) > 1:
-            figures["by_domain"] = _draw(cloud.plane, cloud.by_domain(), f"{title}, by domain")
-        if not figures:
-            figures["all"] = _draw(cloud.plane, cloud.by_domain(), title)
+            series["by_domain"] = cloud.by_domain()
+        words = {"by_class": ", by class", "by_domain": ", by domain", "all": ""}
+        figures = {
+            name: Figure(_draw(cloud.plane, found, title + words[name]), title + words[name], cloud.data())
+            for name, found in (series or {"all": cloud.by_domain()}).items()
+        }
         return Evaluation(figures=figures)
 
     def _cloud(self, trainer: Embeds, parts: list[EvaluationData], seed: int) -> Cloud:
         share = max(1, self.config.points // len(parts))
-        indices = [pick(part, share, seed) for part in parts]
+        indices = [sample_rows(part, share, seed) for part in parts]
         features = [embed(trainer, part, index) for part, index in zip(parts, indices, strict=True)]
         labels = [_labels(part, index) for part, index in zip(parts, indices, strict=True)]
         domains = np.repeat(np.arange(len(parts)), [len(index) for index in indices])
@@ -78,14 +89,23 @@ class Cloud:
     roles: tuple[str, ...]
     classes: tuple[str, ...]
 
+    def data(self) -> dict[str, Any]:
+        """Each point's place, role and class (None where it is unknown)."""
+        classes = [None if label == UNLABELED else self._name(int(label)) for label in self.labels]
+        roles = [self.roles[i] for i in self.domains]
+        return {"x": self.plane[:, 0], "y": self.plane[:, 1], "role": roles, "class": classes}
+
+    def _name(self, label: int) -> str:
+        return self.classes[label] if label < len(self.classes) else str(label)
+
     def by_class(self) -> list[Series]:
-        """Unlabelled points first, so that they lie below the others."""
-        known = [int(value) for value in np.unique(self.labels) if value != UNLABELLED]
-        names = {i: self.classes[i] if i < len(self.classes) else str(i) for i in known}
+        """Unlabeled points first, so that they lie below the others."""
+        known = [int(value) for value in np.unique(self.labels) if value != UNLABELED]
+        names = {i: self._name(i) for i in known}
         series = [Series(name, self.labels == i, style(i, name)) for i, name in names.items()]
-        hidden = self.labels == UNLABELLED
-        grey = Series("no label", hidden, {"color": GREY, "marker": "."})
-        return [grey, *series] if hidden.any() else series
+        hidden = self.labels == UNLABELED
+        gray = Series("no label", hidden, {"color": GRAY, "marker": "."})
+        return [gray, *series] if hidden.any() else series
 
     def by_domain(self) -> list[Series]:
         pairs = enumerate(self.roles)
@@ -108,15 +128,18 @@ def to_plane(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
             "some features are NaN or infinite, so t-SNE has nothing to show",
             help=["training has diverged: lower the learning rate, or look at `learning_curves`"],
         )
+    if len(features) < SMALLEST or np.ptp(features, axis=0).max() == 0:
+        return np.pad(features, [(0, 0), (0, 2)])[:, :2]  # nothing to embed, and nothing that t-SNE survives
     if min(features.shape) > 50:
         features = PCA(50, random_state=seed % 2**32).fit_transform(features)
+    features = np.pad(features, [(0, 0), (0, max(0, 2 - features.shape[1]))])
     perplexity = min(perplexity, (len(features) - 1) / 3)
     tsne = TSNE(init="pca", perplexity=perplexity, random_state=seed % 2**32)
     return np.asarray(tsne.fit_transform(features))
 
 
 def _labels(data: EvaluationData, index: torch.Tensor) -> np.ndarray:
-    return data.labels[index].numpy() if data.labelled else np.full(len(index), UNLABELLED)
+    return data.labels[index].numpy() if data.labeled else np.full(len(index), UNLABELED)
 
 
 def _draw(plane: np.ndarray, series: list[Series], title: str) -> np.ndarray:

@@ -12,10 +12,9 @@ and returns N x C x H x W: what the model predicts (the noise, the image or v).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
     from torch import Tensor
 
     from pluglab.protocols import ImageSpec
@@ -25,8 +24,6 @@ NO_CLASS = -1
 
 class Denoiser(Protocol):
     """What a trainer needs of a denoiser. `__init__` raises `UserError` for images that do not fit."""
-
-    Config: ClassVar[type[BaseModel]]
 
     def __init__(self, config: Any, spec: ImageSpec, num_classes: int, timesteps: int) -> None: ...
     def __call__(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor: ...

@@ -7,7 +7,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pluglab.errors import UserError
 from pluglab.protocols import ImageSpec
 from pluglab_diffusion.denoisers import NO_CLASS
 
@@ -33,9 +32,6 @@ class ClassEmbedding(nn.Module):
 
 def check_size(spec: ImageSpec, divisor: int, name: str, help: str) -> None:
     """Raises `UserError` where height or width is no multiple of `divisor`."""
-    if spec.height % divisor or spec.width % divisor:
-        raise UserError(
-            f"the denoiser '{name}' halves images until they are {divisor} times smaller: "
-            f"{spec.height} x {spec.width} is no multiple of {divisor}",
-            help=[f"choose a `size` that is a multiple of {divisor}", help],
-        )
+    whole = not (spec.height % divisor or spec.width % divisor)
+    ways = f"choose a `size` that is a multiple of {divisor}", help
+    spec.require(whole, f"denoiser '{name}'", f"multiples of {divisor}, for it halves them", *ways)

@@ -8,7 +8,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pluglab.components import Options
-from pluglab.errors import UserError
 from pluglab.protocols import ImageSpec
 from pluglab_diffusion.denoisers import NO_CLASS
 from pluglab_diffusion.denoisers.base import sinusoids
@@ -29,12 +28,8 @@ class DoubleConvUNet(nn.Module):
 
     def __init__(self, config: Config, spec: ImageSpec, num_classes: int, timesteps: int) -> None:
         super().__init__()
-        if min(spec.height, spec.width) < 8:
-            raise UserError(
-                f"{spec.height} x {spec.width} are too small for the denoiser 'double_conv', which halves "
-                "images three times",
-                help=["choose a `size` of 8 or more"],
-            )
+        large = min(spec.height, spec.width) >= 8
+        spec.require(large, "denoiser 'double_conv'", "8 pixels or more, for it halves them three times")
         self.width = config.embedding
         self.classes = nn.Embedding(num_classes, config.embedding) if num_classes else None
         self.stem = DoubleConv(spec.channels, 64)
@@ -108,7 +103,7 @@ class Up(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over positions, then a perceptron; each normalised first, each residual."""
+    """Multi-head self-attention over positions, then a perceptron; each normalized first, each residual."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()

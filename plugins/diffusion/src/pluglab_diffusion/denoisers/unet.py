@@ -20,7 +20,7 @@ EMBEDDING = 256  # width of the embedding of time and class
 
 
 class UNet(nn.Module):
-    """Residual blocks at several resolutions, in which time and class scale and shift the normalised features
+    """Residual blocks at several resolutions, in which time and class scale and shift the normalized features
     (Dhariwal and Nichol 2021, arXiv:2105.05233, eq. 3).
 
     Full resolution, where a layer is dearest, has few channels and one block. A level has as many blocks on

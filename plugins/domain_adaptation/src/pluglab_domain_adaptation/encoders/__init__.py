@@ -10,11 +10,10 @@ An encoder is built with the shape of the images and hands out its networks, a f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-    from torch import nn
+    from torch import Tensor, nn
 
     from pluglab.protocols import ImageSpec
 
@@ -22,11 +21,20 @@ if TYPE_CHECKING:
 class Encoder(Protocol):
     """What a method needs of an encoder. `__init__` raises `UserError` for images that do not fit."""
 
-    Config: ClassVar[type[BaseModel]]
-    out_features: int
+    @property
+    def out_features(self) -> int:
+        """F."""
+        ...
 
     def __init__(self, config: Any, spec: ImageSpec) -> None: ...
     def features(self) -> nn.Module: ...
     def private_features(self) -> nn.Module: ...
     def classifier(self, classes: int) -> nn.Module: ...
     def discriminator(self) -> nn.Module: ...
+
+
+class Decoder(Protocol):
+    """One network for both domains: features N x F to images N x C x H x W."""
+
+    def __init__(self, config: Any, in_features: int, spec: ImageSpec) -> None: ...
+    def __call__(self, features: Tensor) -> Tensor: ...

@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from torch import nn
 
 from pluglab.components import Options
-from pluglab.errors import UserError
 from pluglab.protocols import ImageSpec
 
 
@@ -33,12 +32,12 @@ class EncoderBase:
 
 def count_features(build: Callable[[], nn.Module], spec: ImageSpec, name: str) -> int:
     """F of the network that `build` makes, computed without memory, arithmetic or random numbers."""
-    size = f"{spec.height} x {spec.width}"
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of layers without elements: the error below says it better
         try:
             features = build()(torch.empty(2, spec.channels, spec.height, spec.width))
-        except (RuntimeError, ValueError) as error:
-            help = ["give the data sets a larger `size`", "or choose another encoder: `lab list encoders`"]
-            raise UserError(f"images of {size} are too small for the encoder {name}", help=help) from error
+        except (RuntimeError, ValueError):
+            ways = "give the data sets a larger `size`", "or choose another encoder: `lab list encoders`"
+            spec.require(False, f"encoder {name}", "larger ones", *ways)
+            raise
     return int(features.shape[1])

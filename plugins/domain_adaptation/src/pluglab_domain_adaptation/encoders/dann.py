@@ -1,4 +1,4 @@
-"""Three networks on which DANN (Ganin et al. 2016) is commonly run, for small colour digits."""
+"""Three networks on which DANN (Ganin et al. 2016) is commonly run, for small color digits."""
 
 from __future__ import annotations
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from pydantic import BaseModel
 from torch import Tensor
 
 from pluglab.protocols import DataContext
@@ -20,14 +19,12 @@ class Features(NamedTuple):
 
 
 class FeatureExtractor(Protocol):
-    """A component of the kind `feature_extractor`; constructed from its `Config`.
+    """A component of the kind `feature_extractor`; constructed from its `Config`, if it has one.
 
     `name` stands beside every score, `identity` keys cached features (it must change with the weights),
     `notes` are the settings that a reader needs to compare scores. `classes` are the names of the logits, or
     None. All four may be read after `prepare`.
     """
-
-    Config: ClassVar[type[BaseModel]]
 
     @property
     def name(self) -> str: ...

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,9 +15,10 @@ from torch import Tensor, nn
 
 from pluglab.components import Component, Options, Reference, dump_options, named
 from pluglab.data import Images, Stream, to_float
-from pluglab.engine.hardware import native_bf16
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
+from pluglab.storage.atomic import replacing
+from pluglab.training import native_bf16
 from pluglab_metrics.extractors.base import Features
 
 VERSION = 1  # of the network and its training; another number makes cached classifiers stale
@@ -36,7 +36,7 @@ class DigitClassifier:
 
     class Config(Options):
         dataset: Annotated[Component, Reference("dataset")] = named("digits")
-        """Labelled data set to learn from; it should be the one that the generator imitates."""
+        """Labeled data set to learn from; it should be the one that the generator imitates."""
         steps: int = Field(1500, ge=1)
         """Training steps."""
         batch_size: int = Field(128, ge=2)
@@ -71,7 +71,7 @@ class DigitClassifier:
             "network's own accuracy": f"{accuracy:.2f} % of {count:,} test images",
             "features": "128, before the last layer, in units of their root mean square",
             "resizing": f"bilinear with antialiasing to {height} x {width} if of another size",
-            "channels": "grey" if channels == 1 else "colour",
+            "channels": "gray" if channels == 1 else "color",
         }
 
     def prepare(self, context: DataContext) -> None:
@@ -100,8 +100,8 @@ class DigitClassifier:
         channels, *size = self.record["shape"]
         if images.shape[1] != channels:
             weights = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-            grey = images if images.shape[1] == 1 else (images * weights).sum(1, keepdim=True)
-            images = grey.expand(-1, channels, -1, -1)
+            gray = images if images.shape[1] == 1 else (images * weights).sum(1, keepdim=True)
+            images = gray.expand(-1, channels, -1, -1)
         if list(images.shape[2:]) != size:
             images = F.interpolate(images, size=size, mode="bilinear", antialias=True)
         return images
@@ -117,12 +117,13 @@ class DigitClassifier:
         if train.labels is None or test.labels is None or not train.classes:
             raise UserError(
                 f"a classifier needs labels, and data set '{self.config.dataset.name}' has none",
-                help=['choose a labelled `dataset`, or feature_extractor = "inception"'],
+                help=['choose a labeled `dataset`, or feature_extractor = "inception"'],
             )
         with context.track("training the classifier that judges samples", self.config.steps) as bar:
             network = train_network(self.config, train, bar.advance)
         saved = {"network": network.state_dict(), "record": _describe(network, train, test)}
-        _save(saved, path)
+        with replacing(path) as temporary:
+            torch.save(saved, temporary)
         return saved
 
 
@@ -189,13 +190,6 @@ def _describe(network: nn.Sequential, train: Images, test: Images) -> dict[str, 
         "scale": features.square().mean().sqrt().item(),
         "weights": digest.hexdigest()[:8],
     }
-
-
-def _save(saved: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    torch.save(saved, part)
-    part.replace(path)
 
 
 def _load(path: Path) -> dict[str, Any] | None:

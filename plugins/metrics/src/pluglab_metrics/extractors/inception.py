@@ -1,8 +1,8 @@
 """The Inception network of the published scores (Szegedy et al. 2016; Heusel et al. 2017).
 
-These are the TensorFlow weights of 2015-12-05 converted to PyTorch, in torchvision's network with the three
-differences that TensorFlow's graph has: padding does not count in average pooling, the last block pools the
-maximum, and images are resized without aligning pixel centres.
+These are the TensorFlow weights of 2015-12-05 converted to PyTorch. TensorFlow's graph differs from
+torchvision's network in three places. Padding does not count in average pooling, the last block pools the
+maximum, and images are resized without aligning pixel centers.
 """
 
 from __future__ import annotations

@@ -27,7 +27,10 @@ def _score(logits: Tensor) -> Tensor:
 
 
 class InceptionScore:
-    """Sure and varied classes: exp of the mean divergence of p(y|x) from p(y). Uses no real images."""
+    """Confident and varied classes: exp of the mean divergence of p(y|x) from p(y). Uses no real images."""
+
+    reads = "features"
+    keys = ("inception_score", "inception_score_std")
 
     class Config(Options):
         splits: int = Field(10, ge=1)
@@ -36,6 +39,12 @@ class InceptionScore:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.reset()
+
+    def check(self, real: int, made: int) -> None:
+        """Raises `UserError` for fewer images than parts."""
+        if made < self.config.splits:
+            message = f"the Inception Score in {self.config.splits} splits needs as many images, n is {made}"
+            raise UserError(message, help=["raise `n`, or lower `splits` of the metric"])
 
     def reset(self) -> None:
         self._logits: list[Tensor] = []
@@ -56,7 +65,8 @@ class InceptionScore:
 class ClassAccuracy:
     """Share of generated images, in percent, that the extractor's classifier reads as the class asked for."""
 
-    needs_named_classes = True
+    reads = "classes"
+    keys = ("class_accuracy",)
 
     def __init__(self) -> None:
         self.reset()

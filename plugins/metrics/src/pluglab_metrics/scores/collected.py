@@ -12,6 +12,8 @@ from pluglab_metrics.extractors.base import Features
 class Collected:
     """Keeps the features of real and of generated images until `compute`."""
 
+    reads = "features"
+
     def __init__(self) -> None:
         self.reset()
 

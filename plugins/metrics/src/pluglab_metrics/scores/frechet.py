@@ -53,8 +53,8 @@ class RunningGaussian:
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     """|m_a - m_b|^2 + tr(A + B - 2 (A B)^(1/2)).
 
-    With A = L L^T, the eigenvalues of A B are those of the symmetric L^T B L, so that neither a square root
-    of a matrix nor complex numbers are needed.
+    With A = L L^T, the eigenvalues of A B are those of the symmetric L^T B L. So neither a square root of a
+    matrix nor complex numbers are needed.
     """
     root = _root(a.covariance)
     spectrum = torch.linalg.eigvalsh(root.T @ b.covariance @ root)
@@ -79,6 +79,9 @@ class FID:
     Biased upwards by few images: compare only scores of equally many. Warns where there are fewer images
     than dimensions, since a covariance is singular then.
     """
+
+    reads = "features"
+    keys = ("fid",)
 
     def __init__(self) -> None:
         self.reset()

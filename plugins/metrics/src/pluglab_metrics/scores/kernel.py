@@ -30,6 +30,8 @@ def _mean_off_diagonal(kernel: Tensor) -> Tensor:
 class KID(Collected):
     """Mean and deviation of MMD^2 over random subsets of the features; 0 is best, and it has no bias."""
 
+    keys = ("kid", "kid_std")
+
     class Config(Options):
         subsets: int = Field(100, ge=1)
         """Random subsets."""

@@ -1,0 +1,78 @@
+"""Picture files of any kind read as arrays, and arrays written as PNG files."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from pluglab.errors import RunError
+from pluglab.images import ImageSpec
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+
+
+def to_rgb(image: Image.Image, background: tuple[int, ...] = (255, 255, 255)) -> Image.Image:
+    """A decoded picture upright and in red, green and blue; the background shows where it is transparent."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits a pixel, which PIL would clip
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        return image.convert("RGB")
+    canvas = Image.new("RGBA", image.size, (*background, 255))
+    return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
+
+
+def read_picture(path: Path, spec: ImageSpec) -> np.ndarray:
+    """uint8 C x H x W of a file, its center resized to the shape. Raises what PIL does for a damaged one."""
+    with Image.open(path) as file:
+        image = to_rgb(file)
+    image = ImageOps.fit(image, (spec.width, spec.height), Image.Resampling.BICUBIC)
+    if spec.channels == 1:
+        return np.asarray(image.convert("L"))[None]
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+class PngFolder:
+    """Writes images as PNG files on threads of its own, so that whoever makes them need not wait.
+
+    A context manager; at its end every file is there. At most `ahead` batches wait to be written. The
+    folder is made with the first of them. Raises `RunError` where a file cannot be written.
+    """
+
+    def __init__(self, folder: Path, workers: int = 2, ahead: int = 4) -> None:
+        self.folder, self.ahead = folder, ahead
+        self._pool = ThreadPoolExecutor(workers)
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> PngFolder:
+        return self
+
+    def write(self, names: Sequence[str], images: Tensor) -> None:
+        """uint8 N x C x H x W on the CPU, under these names."""
+        self._wait(self.ahead - 1)
+        self._waiting.append(self._pool.submit(self._write, names, images))
+
+    def _wait(self, left: int) -> None:
+        while len(self._waiting) > left:
+            self._waiting.popleft().result()
+
+    def _write(self, names: Sequence[str], images: Tensor) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name, image in zip(names, images.permute(0, 2, 3, 1).numpy(), strict=True):
+                Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(self.folder / name)
+        except OSError as error:
+            raise RunError(f"{self.folder} cannot be written: {error.strerror or error}") from error
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            if kind is None:
+                self._wait(0)
+        finally:
+            self._pool.shutdown(cancel_futures=True)

@@ -1,0 +1,122 @@
+"""What evaluators are written with: roles and splits, rows of them, samples, noise. Needs no other plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pluglab.capabilities import Embeds, Samples
+from pluglab.components import Options
+from pluglab.errors import UserError, did_you_mean
+from pluglab.protocols import EvaluationContext, EvaluationData
+from pluglab.protocols import RoleData as RoleData
+from pluglab.seeds import derived_seed
+
+# Roles and splits ----------------------------------------------------------------------------------
+
+
+def select_splits(data: RoleData, roles: Sequence[str] | None, split: str) -> list[EvaluationData]:
+    """That split of the roles, or of all. Raises `UserError` for a role or split that there is not."""
+    for role in roles or ():
+        if role not in data:
+            help = filter(None, [did_you_mean(role, data), f"the recipe's roles: {', '.join(data)}"])
+            raise UserError(f"there is no role '{role}' to evaluate", help=help)
+    return [data[role][split] for role in (roles or data)]
+
+
+def reference_split(data: RoleData, role: str | None, split: str, evaluator: str) -> EvaluationData:
+    """The real images that generated ones are held against: the only role's, unless one is named."""
+    if role is None and len(data) > 1:
+        raise UserError(
+            f"which of the roles {', '.join(data)} do generated images imitate?",
+            help=[f"name it: `role = ...` of the evaluator '{evaluator}'"],
+        )
+    return select_splits(data, [role] if role else None, split)[0]
+
+
+def class_names(data: RoleData) -> tuple[str, ...] | None:
+    """The names of the classes of the first role that has any."""
+    specs = (next(iter(splits.values())).spec for splits in data.values())
+    return next((spec.classes for spec in specs if spec.classes), None)
+
+
+# Rows ----------------------------------------------------------------------------------------------
+
+
+def sample_rows(data: EvaluationData, count: int, seed: int, purpose: str = "pick") -> Tensor:
+    """`count` rising row numbers (or all), spread over the split; a function of the other arguments."""
+    generator = torch.Generator().manual_seed(derived_seed(purpose, seed, data.role, data.split))
+    return torch.randperm(data.spec.count, generator=generator)[:count].sort().values
+
+
+def batches_at(data: EvaluationData, index: Tensor, size: int = 500) -> Iterator[Tensor]:
+    """The images at these rising row numbers, float in [-1, 1], a part at a time, in order."""
+    limit = int(index[-1]) + 1
+    parts = zip(range(0, limit, size), data.batches(size, limit), strict=True)
+    within = ((part, index[(index >= start) & (index < start + len(part))] - start) for start, part in parts)
+    return (part[rows.to(part.device)] for part, rows in within)
+
+
+def images_at(data: EvaluationData, index: Tensor, size: int = 500) -> Tensor:
+    """The same in one piece."""
+    return torch.cat(list(batches_at(data, index, size)))
+
+
+def embed(trainer: Embeds, data: EvaluationData, index: Tensor, size: int = 500) -> Tensor:
+    """Features of the images at these row numbers, float32 N x F on the CPU."""
+    parts = batches_at(data, index, size)
+    return torch.cat([trainer.embed(part, data.role).flatten(1).float().cpu() for part in parts])
+
+
+# Samples -------------------------------------------------------------------------------------------
+
+
+class ReferenceOptions(Options):
+    """Options of what holds generated images against real ones."""
+
+    role: str | None = None
+    """Role that the real images come from; the only one by default."""
+    split: str = "train"
+    """Split that the real images come from; papers take the training images."""
+    batch_size: int = Field(100, ge=1)
+    """Images a forward pass."""
+
+
+def classes_of(trainer: Any) -> int:
+    """How many classes can be asked for: the trainer's `num_classes`, 0 for an unconditional model."""
+    return int(getattr(trainer, "num_classes", 0) or 0)
+
+
+def cycle_labels(n: int, classes: int) -> Tensor | None:
+    """Classes 0, 1, ... in turn, int64 n; None for an unconditional model."""
+    return torch.arange(n) % classes if classes else None
+
+
+def labels_like(trainer: Samples, real: EvaluationData, n: int, seed: int) -> Tensor | None:
+    """n classes to ask for, as frequent as among the real images; None for an unconditional model."""
+    classes = classes_of(trainer)
+    if not classes:
+        return None
+    generator = torch.Generator().manual_seed(derived_seed("classes", seed))
+    if not real.labeled:
+        return torch.randint(classes, (n,), generator=generator)
+    return real.labels[torch.randint(len(real.labels), (n,), generator=generator)]
+
+
+def noise(context: EvaluationContext, *parts: Any) -> torch.Generator:
+    """A generator on the evaluation's device, a function of the run's seed and the parts."""
+    return torch.Generator(context.device).manual_seed(derived_seed("noise", context.seed, *parts))
+
+
+def sample_batches(
+    trainer: Samples, n: int, labels: Tensor | None, generator: torch.Generator, batch_size: int
+) -> Iterator[Tensor]:
+    """n images in batches, float in [-1, 1]."""
+    for start in range(0, n, batch_size):
+        count = min(batch_size, n - start)
+        asked = None if labels is None else labels[start : start + count].to(generator.device)
+        yield trainer.sample(count, asked, generator)

@@ -1,0 +1,166 @@
+"""From a name and a table of options to a validated component, every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticUndefined
+
+from pluglab.components import Component, Reference, config_class, nested_of, reference_of
+from pluglab.errors import KeyPath, Problem, UserError, did_you_mean
+from pluglab.plugins.registry import Registry, a, plural
+from pluglab.recipe.validation import coerced, problems_of, unknown_option
+
+
+@dataclass
+class Resolver:
+    """Resolves names to components and validates options, collecting every problem instead of stopping.
+
+    `may_drop(path)` says whether an option at `path` may be dropped silently where its component does not
+    have it (it was meant for the component that a variant replaced). `top` are the recipe's own options.
+    """
+
+    registry: Registry
+    may_drop: Callable[[KeyPath], bool] = field(default=lambda path: False)
+    top: Sequence[str] = ()
+    problems: list[Problem] = field(default_factory=list)
+
+    def component(self, kind: str, value: Any, path: KeyPath) -> Component | None:
+        """The component that `value`, a name or a table with a `name`, asks for; None after a problem."""
+        if isinstance(value, Component):
+            return value
+        table = {"name": value} if isinstance(value, str) else value
+        if not isinstance(table, Mapping) or not isinstance(table.get("name"), str):
+            self._report_unnamed(kind, value, path)
+            return None
+        try:
+            entry = self.registry.find(kind, table["name"])
+            model = config_class(entry)
+        except UserError as error:
+            where = (*path, "name") if isinstance(value, Mapping) else path
+            author = [f"the plugin's author wrote it in {error.where}"] if error.where else []
+            self.report(where, error.message, help=[*error.help, *author])
+            return None
+        options = {key: item for key, item in table.items() if key != "name"}
+        config = self.options(model, options, path, f"{kind} '{entry.name}'", f"lab show {kind} {entry.name}")
+        return Component(entry, config, table["name"]) if config is not None else None
+
+    def _report_unnamed(self, kind: str, value: Any, path: KeyPath) -> None:
+        way = f"write the name of {a(kind)} in quotes"
+        if isinstance(value, Mapping):
+            way = 'write name = "..."'
+        names = self.registry.names(kind)
+        known = [f"known: {', '.join(names)}"] if names else []
+        self.report(path, f"{_words(path)} must name {a(kind)}", help=[way, *known])
+
+    def options(
+        self, model: type[BaseModel], table: Mapping[str, Any], path: KeyPath, owner: str, manual: str = ""
+    ) -> BaseModel | None:
+        """`table` validated as `model`, its component references resolved first."""
+        before = len(self.problems)
+        known = self._known_only(model, table, path, owner, manual)
+        values = {**known, **self._references(model, known, path, owner, manual)}
+        config, found = _validated(model, values, owner)
+        told = [problem.path for problem in self.problems[before:]]
+        for problem in found:
+            where = (*path, *problem.path)
+            again = any(where[: len(t)] == t or (problem.path and t[: len(where)] == where) for t in told)
+            if not again:
+                self.problems.append(problem.below(path, *_manual(manual)))
+        return config if len(self.problems) == before else None
+
+    def _known_only(
+        self, model: type[BaseModel], table: Mapping[str, Any], path: KeyPath, owner: str, manual: str
+    ) -> dict[str, Any]:
+        for key in table:
+            if key not in model.model_fields and not self.may_drop((*path, key)):
+                problem = unknown_option((key,), did_you_mean(key, model.model_fields), owner)
+                self.problems.append(problem.below(path, *self._ways_out(key, path, model, manual)))
+        return {key: item for key, item in table.items() if key in model.model_fields}
+
+    def _ways_out(self, key: str, path: KeyPath, model: type[BaseModel], manual: str) -> tuple[str, ...]:
+        if not manual:
+            return (f"known: {', '.join(model.model_fields)}",)
+        misplaced = f"'{key}' is an option of the recipe: write it above the first [table]"
+        return (*([misplaced] if key in self.top and path else []), *_manual(manual))
+
+    def _references(
+        self, model: type[BaseModel], table: Mapping[str, Any], path: KeyPath, owner: str, manual: str
+    ) -> dict[str, Any]:
+        """The options that are components, and the tables of options that hold some."""
+        resolved: dict[str, Any] = {}
+        for name, info in model.model_fields.items():
+            reference, nested = reference_of(info), nested_of(info)
+            default = info.get_default(call_default_factory=True)
+            value = _named_as(default, table[name]) if name in table else default
+            if nested is not None and isinstance(value, Mapping) and _holds_components(nested):
+                inner = f"'{name}' of {owner}" if path else f"[{name}]"
+                resolved[name] = self.options(nested, value, (*path, name), inner, manual)
+            if reference is None or value is None or value is PydanticUndefined:
+                continue
+            resolved[name] = self._reference(*reference, value, (*path, name))
+        return resolved
+
+    def _reference(self, reference: Reference, many: bool, value: Any, path: KeyPath) -> Any:
+        return (
+            self.components(reference.kind, value, path)
+            if many
+            else self.component(reference.kind, value, path)
+        )
+
+    def components(self, kind: str, value: Any, path: KeyPath) -> list[Component]:
+        """A list of components; those that are good, after a problem."""
+        if not isinstance(value, (list, tuple)):
+            self.report(path, f"{_words(path)} must be a list of {plural(kind)}")
+            return []
+        items = [self.component(kind, item, (*path, i)) for i, item in enumerate(value)]
+        return [item for item in items if item is not None]
+
+    def report(self, path: KeyPath, message: str, note: str = "", help: Sequence[str] = ()) -> None:
+        """Note something wrong with the value at `path`."""
+        self.problems.append(Problem(message, note=note, help=tuple(help), path=path, at_value=True))
+
+
+def make(registry: Registry, kind: str, name: str, **options: Any) -> Component:
+    """A component from Python, validated as a recipe's would be. Raises `UserError`."""
+    resolver = Resolver(registry)
+    component = resolver.component(kind, {"name": name, **options}, (kind,))
+    if component is None:
+        lines = [" ".join(filter(None, (p.message, p.note))) for p in resolver.problems]
+        raise UserError("; ".join(lines), help=resolver.problems[0].help)
+    return component
+
+
+def _validated(
+    model: type[BaseModel], values: Mapping[str, Any], owner: str
+) -> tuple[BaseModel | None, list[Problem]]:
+    """The config, or what is wrong with it."""
+    try:
+        config = model.model_validate(values)
+    except ValidationError as error:
+        return None, list(problems_of(error, model, values, owner))
+    return config, list(coerced(config, values, owner))
+
+
+def _holds_components(model: type[BaseModel]) -> bool:
+    return any(map(reference_of, model.model_fields.values()))
+
+
+def _manual(command: str) -> tuple[str, ...]:
+    return (f"`{command}` lists every option",) if command else ()
+
+
+def _named_as(default: Any, value: Any) -> Any:
+    """A table without a name changes options of the component that is there by default."""
+    if not isinstance(value, Mapping) or "name" in value:
+        return value
+    if isinstance(default, Mapping):
+        return {**default, **value}
+    return {"name": default, **value} if isinstance(default, str) else value
+
+
+def _words(path: KeyPath) -> str:
+    return f"'{'.'.join(map(str, path))}'"

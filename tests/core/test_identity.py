@@ -124,6 +124,23 @@ def test_evaluators_edited_into_a_recipe_count_and_a_trainer_is_refused(
             assert "was changed after the run started" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_an_option_that_has_come_to_be_since_changes_no_run(code: int) -> None:
+    """A plugin's, or one of torch's, with a default: a run goes on, and is evaluated, as it was recorded."""
+    broken = ["trainer.breaks_at=9", "trainer.optimizer.lr=0.2"]
+    run = trained(*(broken if code else []), code=code)
+    text = PLUGIN.read_text()
+    newer = text.replace("        noise: float", "        novel: int = 3\n        noise: float", 1)
+    assert newer != text
+    Path("newer.py").write_text(newer)
+    before = facts(run)
+    assert lab("evaluate", run, "--plugin", "newer.py", plugin=False) == 0
+    assert lab("resume", run, "--plugin", "newer.py", plugin=False) == code
+    after = facts(run)
+    assert after["identity"] == before["identity"] and "changes" not in after
+    assert lab("extend", run, "--set", "steps=16", "--plugin", "newer.py", plugin=False) == code
+
+
 def test_resume_of_a_recipe_goes_on_with_its_evaluators_of_today() -> None:
     """The unfinished run is found, since it trains the same; it ends with what the recipe asks for now."""
     broken = ("trainer.breaks_at=9", "trainer.optimizer.lr=0.2", "log_every=1")

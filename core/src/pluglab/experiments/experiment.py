@@ -160,7 +160,7 @@ def reread(run: RunFolder, registry: Registry, changes: Changes = UNCHANGED) -> 
     Raises `UserError` if what it was trained with was changed in its recipe.toml since.
     """
     recorded = load_recipe(run.recipe).resolve_all(registry)[0]
-    if recorded.training_digest() != run.read()["training"]:
+    if run.read()["training"] not in (recorded.training_digest(), recorded.training_digest(written=True)):
         help = [
             "undo the change; `lab resume RUN --set KEY=VALUE` and `lab extend` go on with another value",
             "or start a new run with `lab run` on the changed file",

@@ -71,8 +71,7 @@ def continuation(run: RunFolder, before: Recipe, after: Prepared, step: int | No
         raise UserError(f"{run.path} is at step {file.step}, and `init` counts at step 0", help=help)
     _check_not_over(run, file.step, state, after)
     old = facts.get("steps", total)
-    changes = [*facts.get("data_changes", []), *after.data.recorded.changes]
-    reasons = tuple(_reasons(state, before, after, changes, (old, total)))
+    reasons = tuple(_reasons(state, before, after, _other_images(run, after), (old, total)))
     return Continuation(before, state, reasons, at_end=file.step == old)
 
 
@@ -89,16 +88,14 @@ def _reasons(
     state: Mapping[str, Any],
     before: Recipe,
     after: Prepared,
-    changes: Sequence[Mapping[str, str]],
+    roles: Sequence[str],
     lengths: tuple[int, int],
 ) -> Iterator[str]:
     done, (old, new) = state["step"], lengths
     changed = [key for key in changed_options(before, after.recipe) if key not in ("steps", "epochs")]
-    trained_on = {role.name for role in after.data.roles}
-    roles = [one["role"] for one in changes if one["split"] == "train" and one["role"] in trained_on]
     for key in changed:
         yield f"{key} has its new value from step {done} on"
-    for role in dict.fromkeys(roles):
+    for role in roles:
         yield f"the images of '{role}' are others from step {done} on"
     if old == new:
         return
@@ -109,6 +106,14 @@ def _reasons(
     if state["total_was_read"]:
         name = after.recipe.options.trainer.name
         yield f"trainer '{name}' asks how long the training is: {span}"
+
+
+def _other_images(run: RunFolder, item: Prepared) -> list[str]:
+    """The roles whose training images are not those that the run has been trained on."""
+    changes = [*run.read().get("data_changes", []), *item.data.recorded.changes]
+    trained_on = {role.name for role in item.data.roles}
+    roles = (one["role"] for one in changes if one["split"] == "train" and one["role"] in trained_on)
+    return list(dict.fromkeys(roles))
 
 
 def schedules_of(component: Component, path: str = "trainer") -> Iterator[tuple[str, Component]]:
@@ -238,7 +243,7 @@ def _is_changed(experiment: Experiment, index: int, before: Recipe) -> bool:
         return True
     if run.read()["status"] == "finished":
         return "stopped_early" in run.results() and before.options.select != item.recipe.options.select
-    return bool(item.identity()["identity"] != run.read()["identity"])
+    return bool(_other_images(run, item))
 
 
 def _has_ended(run: RunFolder, item: Prepared) -> bool:

@@ -106,24 +106,30 @@ class Recipe:
 
     def training(self) -> dict[str, Any]:
         """All that training depends on, apart from the data, the seed and the length."""
-        options = self.options
-        roles = [role.name for role in options.trainer.target.roles if role.name in self.data]
-        table: dict[str, Any] = {
-            "trainer": options.trainer.dump(),
-            "transforms": {role: [item.dump() for item in self.data[role].transforms] for role in roles},
-            "batch_size": options.batch_size,
+        return self._training(self.to_dict())
+
+    def _training(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        roles, data = self.options.trainer.target.roles, table.get("data", {})
+        known = [(role.name, data[role.name]) for role in roles if role.name in data]
+        kept: dict[str, Any] = {
+            key: table[key] for key in ("trainer", "batch_size", "max_grad_norm") if key in table
         }
-        if options.gradient_accumulation_steps > 1:
-            table["gradient_accumulation_steps"] = options.gradient_accumulation_steps
-        if options.max_grad_norm is not None:
-            table["max_grad_norm"] = options.max_grad_norm
-        unqualified: dict[str, Any] = _unqualified(table)
+        kept["transforms"] = {
+            name: source.get("transforms") for name, source in known if isinstance(source, Mapping)
+        }
+        if (parts := table.get("gradient_accumulation_steps", 1)) != 1:
+            kept["gradient_accumulation_steps"] = parts
+        unqualified: dict[str, Any] = _unqualified(kept)
         return unqualified
 
-    def training_digest(self) -> str:
-        """A hash of all that training depends on, as the recipe says it: of the data nothing is in it."""
-        length = {"steps": self.options.steps, "epochs": self.options.epochs, "init": self.options.init}
-        return digest_of({**self.training(), **length, "seed": self.seed})
+    def training_digest(self, *, written: bool = False) -> str:
+        """A hash of all that training depends on, as the recipe says it: of the data nothing is in it.
+
+        Of what is `written` in a resolved recipe it is the same, whatever options have come to be since.
+        """
+        table = self.tree.data if written else self.to_dict()
+        length = {key: table.get(key) for key in ("steps", "epochs", "init", "seeds")}
+        return digest_of({**self._training(table), **length})
 
     def values(self) -> Iterator[tuple[str, Any, str]]:
         """(dotted key, value, where it came from) of every option, for people."""

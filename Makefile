@@ -24,7 +24,7 @@ test: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(patsubst %/pyproject.toml,%/src,$(PROJECTS)) tests/shipped_types.py
+	$(BIN)/mypy $(patsubst %/pyproject.toml,%/src,$(PROJECTS)) benchmarks tests/shipped_types.py
 	$(BIN)/lint-imports
 
 $(READY): requirements.txt $(PROJECTS)

@@ -13,6 +13,8 @@ other things as well, the ratio of the quietest periods says more than that of t
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import statistics
 import tempfile
 import time
@@ -20,28 +22,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pluglab.data import Stream, derived_seed
-from pluglab.data.run_data import Library, Material
-from pluglab.engine.engine import Engine, seed_everything
-from pluglab.engine.hardware import LabFabric, choose
-from pluglab.observers.console import progress_bar
-from pluglab.plugins.loading import Plugins, load_plugins
-from pluglab.protocols import DataContext, RunInfo
-from pluglab.recipe.recipe import Recipe, load_recipe
-from pluglab.storage.history import read_history
+import pluglab
+from pluglab.api import Runs
+from pluglab.data.batches import Stream
+from pluglab.data.run_data import RunData
+from pluglab.engine.hardware import LabFabric, resolve_hardware
+from pluglab.engine.rng_state import seed_everything
+from pluglab.recipe.recipe import Recipe
+from pluglab.seeds import derived_seed
+from pluglab.storage.run_folder import RunFolder
 from pluglab_domain_adaptation.networks import reverse
-
-RECIPE = """
-trainer = "dann"
-transforms = ["standardize", "random_affine"]
-data.source = "digits"
-data.target = "digits_m"
-"""
 
 
 @dataclass(frozen=True)
@@ -52,18 +48,13 @@ class Outcome:
     losses: list[list[float]]
 
 
-def in_engine(
-    recipe: Recipe, material: Material, plugins: Plugins, fabric: LabFabric, folder: Path
-) -> Outcome:
-    """The run as `lab run` would do it."""
-    options = recipe.options
-    info = RunInfo(folder, "benchmark", "", 0, options.steps or 0, 2 * options.batch_size)
-    Engine(recipe, material, plugins, fabric, info, folder).run()
-    plugins.notify("lab_run_finished", run=info, status="finished", results={})
-    logs = [event for event in read_history(folder / "metrics.jsonl") if event["type"] == "step"]
-    times = [log["time"] for log in logs]
+def in_engine(table: dict[str, Any], folder: Path) -> tuple[Runs, Outcome]:
+    """The run as `lab run` does it."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        runs = pluglab.run(table, run_dir=folder)
+    logs = [event for event in RunFolder(runs.folder).history.events() if event["type"] == "step"]
     losses = [[log["scalars"]["loss/class"], log["scalars"]["loss/domain"]] for log in logs]
-    return Outcome(_periods(times, options.log_every), losses)
+    return runs, Outcome(_periods([log["time"] for log in logs], table["log_every"]), losses)
 
 
 def _periods(times: list[float], steps: int) -> list[float]:
@@ -73,24 +64,25 @@ def _periods(times: list[float], steps: int) -> list[float]:
 class Script:
     """The same training as a script of one's own would do it."""
 
-    def __init__(self, recipe: Recipe, material: Material, fabric: LabFabric) -> None:
+    def __init__(self, recipe: Recipe, data: RunData, fabric: LabFabric) -> None:
         self.options, self.device = recipe.options, fabric.device
-        self.bf16 = fabric.choice.precision == "bf16"
+        self.bf16 = fabric.hardware.precision == "bf16"
         seed_everything(derived_seed("init", recipe.seed))
-        self.model = self.options.trainer.build(material.specs())
+        self.model = self.options.trainer.build(data.specs())
         networks = self.model.features, self.model.classifier, self.model.discriminator
-        layout = torch.channels_last if fabric.choice.channels_last else torch.contiguous_format
+        layout = torch.channels_last if fabric.hardware.channels_last else torch.contiguous_format
         for network in networks:
             network.to(self.device, memory_format=layout).train()
         parameters = [parameter for network in networks for parameter in network.parameters()]
         self.optimizer = self.model.config.optimizer.build(parameters)
-        self.source, self.target = (_stream(recipe, material, role, fabric) for role in ("source", "target"))
+        self.source, self.target = (_stream(recipe, data, role, fabric) for role in ("source", "target"))
         size = self.options.batch_size
         self.domains = torch.tensor([0] * size + [1] * size, device=self.device)
 
     def step(self, step: int, p: float) -> tuple[Tensor, Tensor]:
         model = self.model
-        (images, labels), (others, _) = self.source.batch(step), self.target.batch(step)
+        source, others = self.source.batch(step), self.target.batch(step).images
+        images, labels = source.images, source.labels
         assert labels is not None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             features = model.features(torch.cat([images, others])).float()
@@ -99,7 +91,7 @@ class Script:
         class_loss = F.cross_entropy(logits, labels, label_smoothing=model.config.label_smoothing)
         domain_loss = F.cross_entropy(guesses, self.domains)
         for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * model.schedule(p)
+            group["lr"] = group.setdefault("base_lr", group["lr"]) * model.schedule(p)
         self.optimizer.zero_grad()
         (class_loss + model.config.domain_weight * domain_loss).backward()
         self.optimizer.step()
@@ -119,15 +111,15 @@ class Script:
         return Outcome(_periods(times, period), losses)
 
 
-def _stream(recipe: Recipe, material: Material, role: str, fabric: LabFabric) -> Stream:
+def _stream(recipe: Recipe, data: RunData, role: str, fabric: LabFabric) -> Stream:
     return Stream(
-        material.training()[role],
+        data.training()[role],
         role,
         seed=recipe.seed,
         batch_size=recipe.options.batch_size,
         device=fabric.device,
-        transforms=material.transforms[role],
-        channels_last=fabric.choice.channels_last,
+        transforms=data.transforms[role],
+        channels_last=fabric.hardware.channels_last,
     )
 
 
@@ -142,18 +134,15 @@ def check_same_work(engine: Outcome, script: Outcome) -> str:
 
 def main() -> None:
     arguments = _arguments()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        plugins = load_plugins()
-        recipe, material = _load(arguments, plugins, folder)
-        fabric = LabFabric(choose(recipe.options.run))
-        print(f"{fabric.choice.summary()}, {fabric.choice.threads} threads", flush=True)
-        sides: tuple[list[float], list[float]] = ([], [])
+    sides: tuple[list[float], list[float]] = ([], [])
+    with tempfile.TemporaryDirectory() as folder:
         for index in range(arguments.rounds):
-            place = folder / str(index)
-            place.mkdir()
-            ours = in_engine(recipe, material, plugins, fabric, place)
-            theirs = Script(recipe, material, fabric).run()
+            runs, ours = in_engine(_table(arguments), Path(folder))
+            item = runs.experiment.prepared[0]
+            fabric = LabFabric(resolve_hardware(item.recipe.options.run))
+            if index == 0:
+                print(f"{fabric.hardware.summary()}, {fabric.hardware.threads} threads", flush=True)
+            theirs = Script(item.recipe, item.data, fabric).run()
             print(f"round {index + 1}: {check_same_work(ours, theirs)}", flush=True)
             _compare("  median", statistics.median, ours.milliseconds, theirs.milliseconds)
             sides[0].extend(ours.milliseconds)
@@ -177,22 +166,20 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _load(arguments: argparse.Namespace, plugins: Plugins, folder: Path) -> tuple[Recipe, Material]:
-    path = folder / "benchmark.toml"
-    path.write_text(RECIPE)
+def _table(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The recipe."""
     period = max(1, min(50, arguments.steps // 6))
-    settings = {
+    return {
+        "title": "benchmark",
         "steps": arguments.steps // period * period,
         "log_every": period,
         "checkpoint_every": 10 * arguments.steps,
         "batch_size": arguments.batch_size,
-        "run.precision": f'"{arguments.precision}"',
-        "run.threads": arguments.threads or '"auto"',
+        "trainer": "dann",
+        "transforms": ["standardize", "random_affine"],
+        "data": {"source": "digits", "target": "digits_m"},
+        "run": {"precision": arguments.precision, "threads": arguments.threads or "auto"},
     }
-    overrides = [f"{key}={value}" for key, value in settings.items()]
-    recipe = load_recipe(path, overrides).resolve(plugins.registry)
-    context = DataContext(root=None, cache=folder, track=progress_bar)
-    return recipe, Material(recipe, Library(context))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,13 @@ from typing import Any
 import torch
 from PIL import Image
 
-from pluglab.cli.output import cache_folder, echo
-from pluglab.experiments.experiment import Session
+import pluglab
+from pluglab.components import Component
+from pluglab.experiments.session import cache_folder
 from pluglab.observers.console import progress_bar
-from pluglab.plugins.loading import load_plugins
-from pluglab.protocols import DataContext, Samples
-from pluglab.recipe.layers import read_override
+from pluglab.protocols import DataContext
 from pluglab.recipe.resolve import make
-from pluglab.sampling import drawn, set_options
-from pluglab.trained import Restored, restore
+from pluglab.trained import TrainedModel
 from pluglab_metrics.figures import new_figure, render, style
 
 STEPS = {
@@ -48,24 +47,33 @@ class Row:
     seconds: float
 
 
-def measure(
-    found: Restored, session: Session, extractor: Any, arguments: argparse.Namespace
-) -> Iterable[Row]:
+def measure(model: TrainedModel, extractor: Any, arguments: argparse.Namespace) -> Iterable[Row]:
     """A row each sampler and number of steps that the model has levels for."""
-    classes, device, size = found.trainer.num_classes, found.fabric.device, arguments.batch_size
-    labels = torch.arange(arguments.n) % classes
+    size = arguments.batch_size
+    labels = torch.arange(arguments.n) % len(model.classes_to_ask)
     for sampler, counts in STEPS.items():
-        for steps in (count for count in counts if count <= found.trainer.config.timesteps):
-            words = [f"sampler={sampler}", f"steps={steps}", *arguments.set]
-            set_options(found.trainer, found.name, list(map(read_override, words)), session.plugins.registry)
-            list(drawn(found.trainer, len(labels[:size]), labels[:size], 1, size, device))
+        for steps in (count for count in counts if count <= model.trainer.config.timesteps):
+            options = tomllib.loads(
+                "\n".join([f'sampler.name = "{sampler}"', f"steps = {steps}", *arguments.set])
+            )
+            model.sample(size, labels[:size], seed=1, batch_size=size, **options)
             began = time.perf_counter()
-            images = torch.cat(list(drawn(found.trainer, arguments.n, labels, 0, size, device)))
+            images = model.sample(arguments.n, labels, batch_size=size, **options)
             seconds = time.perf_counter() - began
-            guesses = torch.cat([extractor(part).logits.argmax(1).cpu() for part in images.split(500)])
+            on_device = images.to(model.fabric.device).split(500)
+            guesses = torch.cat([extractor(part).logits.argmax(1).cpu() for part in on_device])
             row = Row(sampler, steps, 100 * guesses.eq(labels).double().mean().item(), seconds)
             print(f"{sampler:18} {steps:4} steps {row.accuracy:6.2f} % {row.seconds:7.1f} s", flush=True)
             yield row
+
+
+def classifier(model: TrainedModel, dataset: Component, data_root: Path | None) -> Any:
+    """The network that reads the images, trained on the data set of the run."""
+    wanted = make(model.registry, "feature_extractor", "digit_classifier", dataset=dataset)
+    extractor = wanted.build()
+    extractor.prepare(DataContext(data_root, cache_folder(), progress_bar))
+    extractor.to(model.fabric.device)
+    return extractor
 
 
 def as_markdown(rows: Sequence[Row], notes: Sequence[str]) -> str:
@@ -96,20 +104,14 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 
 def main() -> None:
     arguments = _arguments()
-    context = DataContext(arguments.data_root, cache_folder(), progress_bar)
-    session = Session(load_plugins(), context, echo)
-    found = restore(arguments.run, Samples, session, arguments.checkpoint)
-    if not getattr(found.trainer, "num_classes", 0):
+    model = pluglab.load(arguments.run, step=arguments.checkpoint, data_root=arguments.data_root)
+    if not model.classes_to_ask:
         raise SystemExit(f"{arguments.run} holds an unconditional model: no class can be asked for")
-    dataset = found.recipe.data["train"].dataset
-    classifier = make(session.plugins.registry, "feature_extractor", "digit_classifier", dataset=dataset)
-    extractor = classifier.build()
-    extractor.prepare(context)
-    extractor.to(found.fabric.device)
-    rows = list(measure(found, session, extractor, arguments))
+    extractor = classifier(model, model.recipe.data["train"].dataset, arguments.data_root)
+    rows = list(measure(model, extractor, arguments))
     own = extractor.notes["network's own accuracy"]
     notes = [
-        f"{arguments.n:,} images, {arguments.batch_size} at once; {found.fabric.choice.summary()}, "
+        f"{arguments.n:,} images, {arguments.batch_size} at once; {model.fabric.hardware.summary()}, "
         f"{torch.get_num_threads()} threads. Classifier: {own}",
         *(f"`{words}`" for words in arguments.set),
     ]

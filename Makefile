@@ -13,7 +13,7 @@ help:
 	@echo "make lint   check style, types and the floors of the core"
 	@echo
 	@echo "Each sets up .venv first where needed (PYTHON=... chooses the interpreter; about 5 GB)."
-	@echo "Afterwards: .venv/bin/lab --help"
+	@echo "Afterwards: source .venv/bin/activate, and then lab --help"
 
 demo: $(READY)
 	$(BIN)/lab run recipes/dann_digits.toml

@@ -371,7 +371,10 @@ def test_small_data_is_told_not_refused(said: Said) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("gone.toml", "error: there is no recipe gone.toml\n  = recipes in .: good.toml\n"),
+        ("else.toml", "error: there is no recipe else.toml\n  = recipes in .: good.toml\n"),
+        ("god.toml", "error: there is no recipe god.toml\n  = did you mean good.toml?\n"),
+        ("good", "error: there is no recipe good\n  = did you mean good.toml?\n"),
+        ("bake.toml", "error: there is no recipe bake.toml\n  = did you mean recipes/baker.toml?\n"),
         (".", "error: . is a directory, not a recipe\n  = recipes in .: good.toml\n"),
         ("folder", "error: folder is a directory, not a recipe\n  = `lab list recipes` shows what is here\n"),
         ("good.toml/x.toml", "error: good.toml/x.toml cannot be read: Not a directory\n"),
@@ -383,6 +386,8 @@ def test_a_recipe_that_cannot_be_read(
 ) -> None:
     Path("good.toml").write_text(RECIPE)
     Path("folder").mkdir()
+    Path("recipes").mkdir()
+    Path("recipes/baker.toml").write_text(RECIPE)
     assert lab(*command, path) == 2
     assert capsys.readouterr().err == message
 

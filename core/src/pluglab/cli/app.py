@@ -20,6 +20,7 @@ from pluglab.cli import (
 from pluglab.cli import (
     list as list_,
 )
+from pluglab.cli.invoked import as_invoked
 from pluglab.plugins.loading import Plugins
 
 COMMANDS = run, resume, extend, evaluate, compare, sample, predict, list_, show, describe, schema, doctor
@@ -34,7 +35,7 @@ def build_app(plugins: Plugins) -> typer.Typer:
     """Each module of `COMMANDS` adds its own; nothing of what they do is imported before it is done."""
     app = typer.Typer(
         help="Train and compare image generators and domain-adaptation methods, one recipe at a time.",
-        epilog=EPILOG,
+        epilog=as_invoked(EPILOG),
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -43,4 +44,6 @@ def build_app(plugins: Plugins) -> typer.Typer:
     for module in COMMANDS:
         module.add(app, plugins)
     plugins.add_commands(app)
+    for command in app.registered_commands:
+        command.epilog = as_invoked(command.epilog or "")
     return app

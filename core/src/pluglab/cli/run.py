@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pluglab.cli.invoked import as_invoked
 from pluglab.cli.output import echo, print_table
 from pluglab.cli.parameters import (
     DataRoot,
@@ -169,7 +170,7 @@ def _report(experiment: Experiment) -> None:
     results = ExperimentFolder(experiment.folder).results_file
     if results.is_file():
         print(f"results: {results}")
-    print(f"curves:  tensorboard --logdir {shlex.quote(str(experiment.folder))}")
+    print(as_invoked(f"curves:  tensorboard --logdir {shlex.quote(str(experiment.folder))}"))
 
 
 def _show_pictures(experiment: Experiment) -> None:

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ _STRING = re.compile(
     r"#[^\n]*",
     re.S,
 )
+SHOWN = 8  # recipes that stand beside one that is not there
 _GAP = re.compile(r"(?:[\s,]|#[^\n]*)*")
 
 
@@ -61,7 +63,7 @@ def span_at(source: str, text: str, start: int, end: int) -> Span:
 def read_toml(path: Path) -> TomlSource:
     """Read a TOML file. Raises `UserError` or `RecipeError` with the place of a syntax error."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")  # Windows editors begin a file with a mark
     except FileNotFoundError:
         raise UserError(f"there is no recipe {path}", help=_neighbors(path)) from None
     except IsADirectoryError:
@@ -74,11 +76,15 @@ def read_toml(path: Path) -> TomlSource:
 
 
 def _neighbors(path: Path) -> list[str]:
-    folder = path.parent
-    names = sorted(p.name for p in folder.glob("*.toml"))[:8] if folder.is_dir() else []
-    return (
-        [f"recipes in {folder}: {', '.join(names)}"] if names else ["`lab list recipes` shows what is here"]
-    )
+    """The recipe that was meant, by its name there or in recipes/; else some of those that are there."""
+    here = sorted(path.parent.glob("*.toml"))
+    files = {file.stem: str(file) for file in [*Path("recipes").glob("*.toml"), *here]}
+    near = get_close_matches(path.stem, files, n=1)
+    if near:
+        return [f"did you mean {files[near[0]]}?"]
+    names = [file.name for file in here[:SHOWN]] + ["..."] * (len(here) > SHOWN)
+    listed = f"recipes in {path.parent}: {', '.join(names)}"
+    return [listed] if names else ["`lab list recipes` shows what is here"]
 
 
 def parse_toml(text: str, name: str) -> TomlSource:

@@ -109,8 +109,10 @@ class RunData:
         }
 
     def split(self, role: str, name: str) -> Images:
-        """One split as the trainer's networks see it: gray beside color is repeated to three channels, and
-        labels are numbered as the classes of the role that has them for the trainer. Raises `UserError`."""
+        """One split as the trainer's networks see it: gray beside color is repeated to three channels.
+
+        Labels are numbered as the classes of the role that has them for the trainer. Raises `UserError`.
+        """
         images = self._stored(role, name)
         if self.classes is not None and images.classes is not None:
             with self.recipe.error_location(("data", role)):

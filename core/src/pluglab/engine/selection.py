@@ -27,8 +27,11 @@ _read_before: dict[str, set[str]] = {}
 
 @dataclass(frozen=True)
 class Tainted:
-    """What was computed from hidden labels of one look of an evaluator: scalars, by name; and what else it
-    says, its tables among it, as soon as it has read labels of any of these `roles`."""
+    """What one look of an evaluator has computed from hidden labels.
+
+    These are `scalars`, by name. What else it says, such as its tables, is so if it has read labels of any of
+    these `roles`.
+    """
 
     scalars: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
@@ -38,8 +41,8 @@ class Taint:
     """Which scores were computed from hidden labels.
 
     What an evaluator has promised about a scalar counts, as long as it reads no other role's labels. All else
-    that it reports is tainted once it has read a hidden label: in this look, in an earlier one, or in another
-    run of this process, since it could have kept what it read; or once it has seen what is tainted.
+    that it reports is tainted once it has read a hidden label, or seen what is tainted. It could have kept
+    what it read: an earlier look counts, and so does one in another run of this process.
     """
 
     def __init__(self, hidden: Mapping[str, Collection[str]], promises: Promises) -> None:

@@ -104,8 +104,10 @@ def session_of(
 
 
 def _bases(run: RunFolder, facts: Mapping[str, Any]) -> tuple[Path, ...]:
-    """Where relative paths of a run's recipe may start: where it was started, the same place relative to the
-    run's folder if both have moved, where it was changed, and here."""
+    """Where relative paths of a run's recipe may start: where it was started or changed, and here.
+
+    If the run's folder has moved, perhaps all has: then the same place relative to the folder, too.
+    """
     there, within = facts.get("working_directory"), Path(facts.get("folder", ""))
     now = run.path.resolve()
     moved = (

@@ -184,8 +184,10 @@ class RunFolder:
         return {**evaluation, "figures": figures}
 
     def inherit(self, parent: RunFolder, step: int, best: int | None) -> None:
-        """Take over what a run that is gone on with from `step` has of its parent: the history until then
-        with its pictures, and the checkpoint that is the `best` so far."""
+        """Take over from a parent what is of the steps until `step`: its history, with the pictures.
+
+        And the checkpoint of step `best`, the best so far.
+        """
         self.history.inherit(parent.history, step)
         for folder in parent.figures().glob("step_*"):
             if int(folder.name.removeprefix("step_")) <= step:

@@ -57,8 +57,8 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         """Write a trained model into files that need no pluglab: weights, networks, a model card.
 
-        Weights go into model.safetensors (averaged ones where the trainer averages), each network into an
-        ONNX or torch.export file that takes batches of any size, and what the model is into config.json and
+        Weights go into model.safetensors: averaged ones where the trainer averages. Each network goes into an
+        ONNX or torch.export file that takes batches of any size. What the model is stands in config.json and
         README.md. Every file is read back and compared before the folder appears.
         """
         _export(run, out, checkpoint, format, overwrite, sets, data_root, plugin)

@@ -22,18 +22,23 @@ def registry() -> Registry:
     return registry_of("domain_adaptation")
 
 
-def spec_of(size: int = 28, channels: int = 3, classes: tuple[str, ...] | None = DIGITS) -> ImageSpec:
-    return ImageSpec(channels, size, size, 1000, classes)
+def spec_of(
+    size: int | tuple[int, int] = 28, channels: int = 3, classes: tuple[str, ...] | None = DIGITS
+) -> ImageSpec:
+    height, width = (size, size) if isinstance(size, int) else size
+    return ImageSpec(channels, height, width, 1000, classes)
 
 
 @pytest.fixture
 def build(registry: Registry) -> Callable[..., Any]:
     """A trainer by name and options, set up in one process on the CPU, in float32."""
 
-    def build(name: str, seed: int = 0, size: int = 16, **options: Any) -> Any:
+    def build(
+        name: str, seed: int = 0, size: int | tuple[int, int] = 16, channels: int = 3, **options: Any
+    ) -> Any:
         torch.manual_seed(seed)
         trainer = make(registry, "trainer", name, **options)
-        roles = {role.name: spec_of(size) for role in trainer.target.roles}
+        roles = {role.name: spec_of(size, channels) for role in trainer.target.roles}
         built = trainer.build(roles)
         built.setup(Fabric(accelerator="cpu", devices=1))
         return built
@@ -41,11 +46,16 @@ def build(registry: Registry) -> Callable[..., Any]:
     return build
 
 
-def batch_at(step: int, roles: tuple[str, ...] = ("source", "target"), size: int = 16) -> dict[str, Batch]:
+def batch_at(
+    step: int,
+    roles: tuple[str, ...] = ("source", "target"),
+    size: tuple[int, int] = (16, 16),
+    channels: int = 3,
+) -> dict[str, Batch]:
     """Eight smooth images a role, a fixed function of the step; the target is darker and has no labels."""
     generator = torch.Generator().manual_seed(step)
-    coarse = torch.rand(2, 8, 3, 4, 4, generator=generator) * 2 - 1
-    source, target = (torch.nn.functional.interpolate(x, (size, size), mode="bilinear") for x in coarse)
+    coarse = torch.rand(2, 8, channels, 4, 4, generator=generator) * 2 - 1
+    source, target = (torch.nn.functional.interpolate(x, size, mode="bilinear") for x in coarse)
     images = {"source": source, "target": target - 1}
     labels = torch.randint(10, (8,), generator=generator)
     return {role: Batch(images[role], labels if role == roles[0] else None) for role in roles}

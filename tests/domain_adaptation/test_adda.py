@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 
-from pluglab.protocols import Progress
+from pluglab.protocols import Batch, Progress
 from pluglab.training import set_mode
+from pluglab_domain_adaptation.losses import inverted_domain_loss
 
 from .conftest import batch_at, train
 
@@ -63,6 +65,52 @@ def test_the_target_encoder_descends_the_inverted_domain_loss(build):
     trainer = build("adda", pretraining=0.01, encoder="dsn_paper", **options)
     figures = [trainer.step(batch_at(0), Progress(step, 100)) for step in range(1, 40)]
     assert figures[-1]["loss/fooling"] < 0.7 * figures[0]["loss/fooling"]
+
+
+@pytest.mark.parametrize("encoder", ["dann_i", "dann_ii"])
+def test_the_target_is_judged_as_in_the_batch_of_both_domains(build, encoder):
+    """A batch norm in the discriminator would take the shift of target features alone for their mean."""
+    trainer = build("adda", pretraining=0.01, encoder=encoder)
+    for module in trainer.discriminator.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    trainer.discriminator_optimizer.step = lambda *a, **k: None
+    judged = []
+    trainer.discriminator.register_forward_hook(lambda module, inputs, output: judged.append(output))
+    figures = train(trainer, 1, 2, total=2)
+    both = judged[0][8:]
+    expected = inverted_domain_loss(both, torch.ones(8, dtype=torch.long))
+    torch.testing.assert_close(figures["loss/fooling"], expected.detach())
+
+
+def test_features_of_the_target_are_led_to_the_sources_by_a_discriminator_with_batch_norm(build):
+    """Source and target differ by a shift alone. Judged by itself the target had no gradient along it."""
+    discriminator = build("adda", encoder="dann_ii").discriminator
+    source, target = torch.randn(64, 48), torch.randn(64, 48) + 0.5
+    trainer = build("adda", encoder="dann_ii", pretraining=0.01, fooling_weight=1.0)
+    trainer.features, trainer.target_features = Given(source), Given(torch.cat([source, target]))
+    trainer.classifier = nn.Linear(48, 10)
+    trainer.classifier.forward = lambda inputs, role: nn.functional.linear(inputs, inputs.new_zeros(10, 48))
+    trainer.discriminator, trainer.adapting = discriminator, True
+    trainer.discriminator_optimizer = torch.optim.Adam(discriminator.parameters(), 1e-2)
+    trainer.target_optimizer = torch.optim.SGD(trainer.target_features.parameters(), 0.0)
+    images = {"source": Batch(torch.zeros(64, 3, 1, 1), torch.arange(64) % 10)}
+    images["target"] = Batch(torch.zeros(64, 3, 1, 1))
+    for step in range(1, 60):
+        trainer.step(images, Progress(step, 60))
+    along_the_shift = trainer.target_features.given.grad[64:].sum()
+    assert along_the_shift > 1e-3  # descending it moves the target towards the source
+
+
+class Given(nn.Module):
+    """Features that are what they are, whatever the images."""
+
+    def __init__(self, given: torch.Tensor) -> None:
+        super().__init__()
+        self.given = nn.Parameter(given)
+
+    def forward(self, images: torch.Tensor, role: str) -> torch.Tensor:
+        return self.given
 
 
 def test_a_checkpoint_of_the_first_phase_is_put_back_after_the_second(build):

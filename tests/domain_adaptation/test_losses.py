@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 import torch
 
 from pluglab_domain_adaptation import losses
@@ -17,6 +18,47 @@ def test_domain_loss_of_one_or_two_logits_is_the_same_cross_entropy():
     for logits in (difference[:, None], two):
         assert math.isclose(losses.domain_loss(logits, is_target).item(), expected, rel_tol=1e-9)
         assert losses.domain_accuracy(logits, is_target).item() == 0.75
+
+
+def test_twice_the_domain_loss_is_the_sum_of_both_domains_means():
+    """Which is what eq. 9 of DANN weighs: domain_weight = 2 is the paper's 1."""
+    logits, is_target = torch.randn(10, 2), losses.domain_labels(10, torch.device("cpu"))
+    means = [losses.domain_loss(logits[is_target == side], is_target[is_target == side]) for side in (0, 1)]
+    torch.testing.assert_close(2 * losses.domain_loss(logits, is_target), sum(means))
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_losses_of_bf16_values_are_those_of_the_same_values_in_float64(columns, scale):
+    """Within bf16 a sum over a batch would lose all but two digits."""
+    generator = torch.Generator().manual_seed(0)
+    logits = (torch.randn(300, columns, generator=generator) * scale).bfloat16()
+    images, made = (torch.randn(2, 20, 3, 8, 8, generator=generator) + 3 * scale).bfloat16()
+    codes = torch.randn(2, 64, 12, generator=generator).bfloat16() * scale
+    is_target = losses.domain_labels(300, torch.device("cpu"))
+    for loss, given in (
+        (lambda x: losses.domain_loss(x, is_target), (logits,)),
+        (lambda x: losses.inverted_domain_loss(x, is_target), (logits,)),
+        (losses.si_mse, (images, made)),
+        (losses.difference_loss, (codes[0], codes[1])),
+    ):
+        found, expected = loss(*given), loss(*(x.double() for x in given))
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-7)
+
+
+def test_si_mse_of_a_large_offset_does_not_cancel():
+    x = torch.randn(4, 3, 8, 8, dtype=torch.double)
+    y = x + torch.randn(4, 3, 8, 8, dtype=torch.double) / 100
+    found = losses.si_mse(x.float(), y.float() + 1000)
+    torch.testing.assert_close(found.double(), losses.si_mse(x, y), rtol=1e-2, atol=0)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-9, 1e9])
+def test_gradients_of_codes_of_any_size_are_finite(scale):
+    codes = (torch.randn(2, 6, 4) * scale).requires_grad_()
+    losses.difference_loss(codes[0], codes[1]).backward()
+    assert codes.grad.isfinite().all()
 
 
 def test_the_first_half_of_a_joint_batch_is_the_source():

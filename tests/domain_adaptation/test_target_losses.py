@@ -8,6 +8,7 @@ import torch
 
 from pluglab.protocols import Progress
 from pluglab.recipe.resolve import make
+from pluglab.training import modules_of
 from pluglab_domain_adaptation.target_losses import PseudoLabels, Unlabeled
 
 from .conftest import train
@@ -91,6 +92,75 @@ def test_gradients_are_those_of_finite_differences(loss, name):
         step = 1e-2 * grad / grad.norm()
         change = loss(name)((z + step).detach()) - loss(name)((z - step).detach())
         assert math.isclose(change.item(), 2e-2 * grad.norm().item(), rel_tol=1e-2)
+
+
+def reference(name: str, z: torch.Tensor) -> torch.Tensor:
+    """The formulas as they are printed, in float64, which holds exp(-700)."""
+    p = z.softmax(1)
+    log_p = p.clamp(min=1e-320).log()
+    h, mean = -(p * log_p).sum(1), p.mean(0)
+    if name == "entropy":
+        return h.mean()
+    if name == "information_maximization":
+        return h.mean() + (mean * mean.clamp(min=1e-320).log()).sum()
+    if name == "pseudo_labels":
+        return (-log_p.max(1).values * (p.max(1).values >= 0.95)).mean()
+    if name == "nuclear_norm":
+        return -torch.linalg.svdvals(p).sum() / len(z)
+    y = (z / 2.5).softmax(1)
+    w = (1 + torch.exp((y * y.clamp(min=1e-320).log()).sum(1))).detach()
+    c = (y * w[:, None]).T @ y
+    c = c / c.sum(1, keepdim=True)
+    return (c.sum() - c.trace()) / z.shape[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("gap", [0.0, 50.0, 104.0, 255.0, 600.0])
+def test_values_and_gradients_hold_where_a_class_has_no_probability(loss, name, dtype, gap):
+    """A class far behind in every image of the batch: gradients were NaN from 104 and from 255 logits."""
+    z = torch.randn(8, 10, generator=torch.Generator().manual_seed(0))
+    z = torch.cat([z[:, :9], z[:, 9:] - gap], dim=1).to(dtype)
+    taken, exact = z.clone().requires_grad_(), z.double().requires_grad_()
+    value, expected = loss(name)(taken), reference(name, exact)
+    value.backward(), expected.backward()
+    torch.testing.assert_close(value.double(), expected, rtol=1e-4, atol=1e-5)
+    assert taken.grad.isfinite().all()
+    rough = 1e-2 if dtype == torch.bfloat16 else 1e-4
+    torch.testing.assert_close(taken.grad.double(), exact.grad, rtol=rough, atol=rough * 1e-1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("scale", [1e4, 1e9, 1e30])
+def test_gradients_of_logits_of_any_size_are_finite(loss, name, scale):
+    z = (torch.randn(8, 10, generator=torch.Generator().manual_seed(1)) * scale).requires_grad_()
+    loss(name)(z).backward()
+    assert z.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_losses_are_float32_also_under_autocast(loss, name):
+    z = torch.randn(8, 10, generator=torch.Generator().manual_seed(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = loss(name)(z.bfloat16())
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, loss(name)(z.bfloat16().float()), rtol=2e-2, atol=2e-3)
+
+
+@pytest.mark.parametrize("method", ["dann", "dsn", "adda"])
+def test_images_changed_for_pseudo_labels_leave_no_trace_in_the_running_statistics(build, method):
+    """These are of images as they are predicted. The loss itself has no weight here."""
+    found = []
+    for losses in ([], [{"name": "pseudo_labels", "weight": 0.0}]):
+        trainer = build(method, target_losses=losses, encoder="dann_i")
+        for _, one in trainer.target_losses:
+            one.transforms = [Darker()]
+        train(trainer, 1, 2, total=2)
+        buffers = {k: v for name, net in modules_of(trainer).items() for k, v in net.named_buffers(name)}
+        found.append(buffers)
+    assert any("target.running_mean" in name for name in found[0])
+    for name, expected in found[0].items():
+        assert torch.equal(expected, found[1][name]), name
 
 
 @pytest.mark.parametrize("method", ["dann", "dsn", "adda"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,8 @@ from tests.evaluation import role_data
 from .conftest import batch_at, spec_of, train
 
 METHODS = ["source_only", "target_only", "adabn", "dann", "dsn", "adda"]
+# In as few steps as here, AdaBN needs a larger share of them.
+OPTIONS = {"adabn": {"estimation": 0.25}}
 ADAPTIVE = ["dann", "dsn", "adda"]
 ENCODERS = ["dann_i", "dann_ii", "dann_iii", "modern", "lenet", "dsn_paper"]
 
@@ -35,6 +38,7 @@ def weights(trainer) -> dict[str, torch.Tensor]:
     return {f"{name}.{k}": p.detach().clone() for name, m in modules for k, p in m.named_parameters()}
 
 
+@pytest.mark.filterwarnings("ignore:not AdaBN yet")
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_has_the_capabilities_that_evaluators_need(build, method):
     trainer = build(method)
@@ -56,7 +60,7 @@ def test_networks_come_with_inputs_that_they_take(build, method):
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_every_network_of_every_encoder(build, method, encoder):
-    trainer = build(method, encoder=encoder)
+    trainer = build(method, encoder=encoder, **OPTIONS.get(method, {}))
     before = weights(trainer)
     figures = train(trainer, 1, 3, total=4)
     assert all(f.ndim == 0 and not f.requires_grad and f.isfinite() for f in figures.values())
@@ -69,11 +73,12 @@ def test_every_method_trains_every_network_of_every_encoder(build, method, encod
 @pytest.mark.parametrize("method", METHODS)
 def test_a_resumed_run_ends_with_the_same_bits(build, method, stop):
     """ADDA changes its phase at step 2, so it is stopped before, at and after the change."""
-    straight = build(method)
+    options = OPTIONS.get(method, {})
+    straight = build(method, **options)
     train(straight, 0, 4, total=4)
-    first = build(method)
+    first = build(method, **options)
     train(first, 0, stop, total=4)
-    second = build(method, seed=1)
+    second = build(method, seed=1, **options)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     train(second, stop, 4, total=4)
     expected, found = state(straight), state(second)
@@ -103,28 +108,130 @@ def test_per_domain_statistics_are_used_in_prediction_and_joint_ones_are_not(bui
     assert differs == {"joint": False, "per_domain": True}
 
 
-def test_adabn_learns_as_source_only_and_knows_the_targets_statistics(build):
-    """The same weights as without a target, and in the first batch norm the mean of its inputs there."""
-    plain, adapted = build("source_only"), build("adabn", estimation=1.0)
-    train(plain, 0, 1, total=1), train(adapted, 0, 1, total=1)
+def test_adabn_learns_as_source_only(build):
+    """The same weights as without a target, to the last bit: estimating draws no random number."""
+    plain, adapted = build("source_only"), build("adabn", estimation=0.5)
+    for trainer in (plain, adapted):
+        torch.manual_seed(0)
+        for step in range(4):
+            trainer.step(batch_at(step), Progress(step, 4))
     assert all(map(torch.equal, weights(plain).values(), weights(adapted).values()))
-    norm = next(m for m in adapted.features.modules() if isinstance(m, DomainBatchNorm))
-    first = next(m for m in adapted.features.modules() if isinstance(m, torch.nn.Conv2d))
-    for side, role in ((norm.source, "source"), (norm.target, "target")):
-        seen = 0.1 * first(batch_at(0)[role].images).mean((0, 2, 3))
-        torch.testing.assert_close(side.running_mean, seen, atol=2e-3, rtol=1e-2)
 
 
-def test_adabn_predicts_with_the_sources_statistics_until_it_knows_the_targets(build):
-    """A checkpoint may be picked before the end, where the target's are still those of no image."""
+@pytest.mark.parametrize("batches", [1, 2, 3])
+def test_adabn_takes_the_average_of_the_batches_that_it_estimates_from(build, batches):
+    """None of the 0 and 1 that statistics start with. The weights stand still here."""
+    still = {"name": "sgd", "lr": 1e-12, "momentum": 0.0}
+    trainer = build("adabn", estimation=batches / 4, optimizer=still)
+    first = next(m for m in trainer.features.modules() if isinstance(m, torch.nn.Conv2d))
+    norm = next(m for m in trainer.features.modules() if isinstance(m, DomainBatchNorm))
+    train(trainer, 0, 4, total=4)
+    with torch.no_grad():
+        seen = [first(batch_at(step)["target"].images) for step in range(4 - batches, 4)]
+    mean = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)
+    variance = torch.stack([x.var((0, 2, 3)) for x in seen]).mean(0)
+    torch.testing.assert_close(norm.target.running_mean, mean, atol=2e-3, rtol=1e-2)
+    torch.testing.assert_close(norm.target.running_var, variance, atol=2e-3, rtol=1e-2)
+
+
+def test_adabn_estimates_statistics_as_it_predicts(build):
+    """With weights that stand still and one batch, the target's features in prediction are normalized by
+    exactly themselves: dropout would have changed what the later batch norms see."""
+    still = {"name": "sgd", "lr": 1e-12, "momentum": 0.0}
+    trainer = build("adabn", estimation=0.25, optimizer=still)
+    train(trainer, 0, 4, total=4)
+    set_mode(trainer, "eval")
+    seen = []
+    last = [m for m in trainer.features.modules() if isinstance(m, DomainBatchNorm)][-1]
+    last.target.register_forward_hook(lambda module, inputs, output: seen.append(output.clone()))
+    with torch.no_grad():
+        trainer.predict(batch_at(3)["target"].images, "target")
+    assert seen[0].mean((0, 2, 3)).abs().max() < 2e-2  # running variances are unbiased
+
+
+def test_a_look_at_adabn_before_its_estimation_says_that_it_is_none(build):
+    """A checkpoint may be picked before the end: the source's statistics stand in, and it is said."""
     trainer, images = build("adabn", estimation=0.25), batch_at(0)["target"].images
-    same = []
-    for stop in (3, 4):
-        train(trainer, stop - 3 if stop == 3 else 3, stop, total=4)
-        set_mode(trainer, "eval")
-        same.append(torch.equal(trainer.predict(images, "target"), trainer.predict(images, "source")))
-        set_mode(trainer, "train")
-    assert same == [True, False]
+    train(trainer, 0, 3, total=4)
+    set_mode(trainer, "eval")
+    for look in (trainer.predict, trainer.embed):
+        with pytest.warns(UserWarning, match="not AdaBN yet"):
+            early = look(images, "target")
+        assert torch.equal(early, look(images, "source"))
+    set_mode(trainer, "train")
+    train(trainer, 3, 4, total=4)
+    set_mode(trainer, "eval")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not torch.equal(trainer.predict(images, "target"), trainer.predict(images, "source"))
+
+
+@pytest.mark.parametrize(("estimation", "total"), [(0.001, 1), (0.1, 9), (0.2, 4)])
+def test_an_estimation_of_no_step_is_refused_at_the_first(build, estimation, total):
+    trainer = build("adabn", estimation=estimation)
+    before = weights(trainer)
+    with pytest.raises(UserError, match=f"of {total} steps is no step") as told:
+        train(trainer, 0, 1, total=total)
+    assert told.value.help == (f"a share of at least one in {total}, or more steps",)
+    assert all(map(torch.equal, before.values(), weights(trainer).values()))
+
+
+@pytest.mark.parametrize("method", ADAPTIVE)
+@pytest.mark.parametrize("encoder", ["dann_i", "dann_ii", "modern"])
+def test_a_discriminator_always_sees_both_domains_together(build, method, encoder):
+    """Its batch norm, where it has one, would hide the shift from it if it saw one domain alone."""
+    trainer = build(method, encoder=encoder, **({"pretraining": 0.01} if method == "adda" else {}))
+    seen = []
+    trainer.discriminator.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    train(trainer, 1, 3, total=4)
+    assert seen and set(seen) == {16}
+
+
+@pytest.mark.filterwarnings("ignore:not AdaBN yet")
+@pytest.mark.parametrize("method", ["adabn", *ADAPTIVE])
+@pytest.mark.parametrize("domain", ["source", "target"])
+def test_a_further_role_is_taken_for_the_domain_that_the_options_name(build, method, domain):
+    trainer = build(method, domains={"val": domain}, **OPTIONS.get(method, {}))
+    train(trainer, 0, 4, total=4)
+    set_mode(trainer, "eval")
+    images = batch_at(0)["target"].images
+    looks = [trainer.predict, trainer.embed]
+    looks += [lambda x, role: trainer.reconstruct(x, role)["private"]] if method == "dsn" else []
+    for look in looks:
+        assert torch.equal(look(images, "val"), look(images, domain))
+        other = {"source": "target", "target": "source"}[domain]
+        assert not torch.equal(look(images, "val"), look(images, other))
+
+
+@pytest.mark.parametrize("method", ["adabn", *ADAPTIVE])
+def test_a_further_role_that_no_option_names_is_an_error(build, method):
+    trainer = build(method)
+    set_mode(trainer, "eval")
+    looks = [trainer.predict, trainer.embed, *([trainer.reconstruct] if method == "dsn" else [])]
+    for look in looks:
+        with pytest.raises(UserError, match="the role 'val' is neither 'source' nor 'target'"):
+            look(batch_at(0)["target"].images, "val")
+
+
+@pytest.mark.parametrize(("method", "options"), [("source_only", {}), ("dann", {"batch_norm": "joint"})])
+def test_a_further_role_is_any_other_where_domains_are_treated_alike(build, method, options):
+    trainer, images = build(method, **options), batch_at(0)["target"].images
+    set_mode(trainer, "eval")
+    assert torch.equal(trainer.predict(images, "val"), trainer.predict(images, "target"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("size", "channels"), [((16, 21), 2), ((21, 16), 4)])
+def test_rectangular_images_of_any_number_of_channels_are_learned(build, method, size, channels):
+    trainer = build(method, size=size, channels=channels, encoder="dsn_paper", **OPTIONS.get(method, {}))
+    roles = tuple(role.name for role in trainer.roles)
+    for step in (2, 3):
+        trainer.step(batch_at(step, roles, size, channels), Progress(step, 4))
+    set_mode(trainer, "eval")
+    images = batch_at(0, ("target", "source"), size, channels)["target"].images
+    assert trainer.predict(images, "target").shape == (8, 10)
+    if method == "dsn":
+        assert {x.shape for x in trainer.reconstruct(images, "target").values()} == {images.shape}
 
 
 def test_the_features_climb_the_domain_loss_that_the_discriminator_descends(build):
@@ -175,6 +282,16 @@ def test_classes_of_the_target_that_the_source_lacks_are_refused_with_the_data()
     source, target = Images(pixels, classes=("a", "b")), Images(pixels, classes=("b", "c"))
     with pytest.raises(UserError, match="'target' has the classes c, which the labels to learn from lack"):
         role_data({"source": source, "target": target})
+
+
+def test_labels_of_a_target_that_lacks_a_class_are_matched_by_name():
+    """By position, a classifier without a mistake would be wrong on all of c and d."""
+    pixels = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
+    source = Images(pixels, torch.tensor([0, 1, 2, 3]), classes=("a", "b", "c", "d"))
+    target = Images(pixels[:3], torch.tensor([0, 1, 2]), classes=("a", "c", "d"))
+    data = role_data({"source": source, "target": target})
+    assert data["target"]["test"].labels.tolist() == [0, 2, 3]
+    assert data["target"]["test"].spec.classes == ("a", "b", "c", "d")
 
 
 def test_a_target_that_declares_no_classes_is_fine(registry):

@@ -134,6 +134,16 @@ def test_the_density_ratio_of_two_gaussians_is_found():
     np.testing.assert_allclose(found, np.exp(at[:, 0] - 0.5), rtol=0.1)
 
 
+def test_the_density_ratio_of_domains_far_apart_is_finite():
+    """Where the source's probability is rounded to 0 the ratio is large, and the risk still a number."""
+    rng = np.random.default_rng(5)
+    source, target = rng.normal(0, 1, (500, 300)), rng.normal(1, 1, (500, 300))
+    at = np.concatenate([source[:5], 4 + target[:5]])
+    found = density_ratio(source, target, at)
+    assert np.isfinite(found).all() and (found[:5] < 1).all() and (found[5:] > 1e16).all()
+    assert math.isfinite(dev_risk(np.ones(10), found))
+
+
 def test_dev_finds_the_target_risk_that_the_source_risk_misses():
     """A model that errs where x > 1: 16 % of the source, 50 % of the target."""
     source, target = shifted(20_000)

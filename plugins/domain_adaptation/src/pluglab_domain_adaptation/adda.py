@@ -20,6 +20,7 @@ from pluglab_domain_adaptation.losses import (
     domain_loss,
     inverted_domain_loss,
 )
+from pluglab_domain_adaptation.networks import require_domain
 from pluglab_domain_adaptation.options import AdaptiveOptions
 
 
@@ -99,10 +100,13 @@ class ADDA(ClassifierTrainer):
         moving = both.chunk(2)[1]
         is_target = domain_labels(len(both), both.device)
 
+        # Both halves together, also where only the target's loss counts: a batch norm in the discriminator
+        # that saw target features alone would subtract the very shift that they are to lose.
         domains = self.discriminator(torch.cat([fixed, moving.detach()]))
         domain = domain_loss(domains, is_target)
         self.update(self.discriminator_optimizer, domain)
-        fooling = inverted_domain_loss(self.discriminator(moving), is_target[len(target) :])
+        judged = self.discriminator(torch.cat([fixed, moving])).chunk(2)[1]
+        fooling = inverted_domain_loss(judged, is_target[len(target) :])
         logits, target_logits = self.classifier(both, "source").chunk(2)
         class_loss = self.class_loss(logits, labels)
         target_loss, target_logs = self.target_loss(target, target_logits, progress)
@@ -120,7 +124,7 @@ class ADDA(ClassifierTrainer):
 
     def embed(self, images: Tensor, role: str) -> Tensor:
         """Features N x F of the role's own encoder."""
-        if role == "target" and self.adapting:
+        if require_domain(self.domain(role)) == "target" and self.adapting:
             return self.target_features(images, "target")
         return self.features(images, "source")
 

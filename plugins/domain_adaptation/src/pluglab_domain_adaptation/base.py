@@ -13,7 +13,8 @@ from pluglab.errors import UserError
 from pluglab.protocols import Batch, ImageSpec, Progress
 from pluglab.training import TrainerBase, modules_of, scale_lr
 from pluglab_domain_adaptation.encoders import Encoder
-from pluglab_domain_adaptation.networks import DomainNetwork, Statistics
+from pluglab_domain_adaptation.losses import at_least_float32
+from pluglab_domain_adaptation.networks import DomainNetwork, Statistics, statistics_kept
 from pluglab_domain_adaptation.target_losses import Unlabeled
 
 
@@ -44,30 +45,43 @@ class ClassifierTrainer(TrainerBase):
 
     def class_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy with label smoothing."""
-        return F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        smoothing = self.config.label_smoothing
+        return F.cross_entropy(at_least_float32(logits), labels, label_smoothing=smoothing)
 
     def target_loss(
         self, images: Tensor, logits: Tensor, progress: Progress
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the target losses now, and each of them bare, to log."""
-        target = Unlabeled(images, logits, lambda x: self.predict(x, "target"))
+        target = Unlabeled(images, logits, self.predict_again)
         values = [(name, loss, loss(target)) for name, loss in self.target_losses]
         weighted = (loss.weight * progress.at(loss.ramp) * value for _, loss, value in values)
         total = sum(weighted, start=logits.new_zeros(()))
         return total, {f"loss/{name}": value.detach() for name, _, value in values}
+
+    def predict_again(self, images: Tensor) -> Tensor:
+        """Class logits N x K of changed target images. They leave no trace in the running statistics, which
+        are of images as they are predicted."""
+        with statistics_kept(*modules_of(self).values()):
+            return self.predict(images, "target")
 
     def optimizer_step(self, loss: Tensor, progress: Progress) -> None:
         """One step of the optimizer at the rate of now."""
         scale_lr(self.optimizer, progress.at(self.schedule))
         self.update(self.optimizer, loss)
 
+    def domain(self, role: str) -> str:
+        """The domain that a role's images are taken for: the role itself, or what `domains` says."""
+        further: Mapping[str, str] = getattr(self.config, "domains", {})
+        return further.get(role, role)
+
     def predict(self, images: Tensor, role: str) -> Tensor:
         """Class logits N x K."""
-        return self.classifier(self.features(images, role), role)
+        domain = self.domain(role)
+        return self.classifier(self.features(images, domain), domain)
 
     def embed(self, images: Tensor, role: str) -> Tensor:
         """Features N x F: what the classifier sees."""
-        return self.features(images, role)
+        return self.features(images, self.domain(role))
 
     def networks(self) -> Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]:
         """Each network with two blank inputs."""

@@ -26,7 +26,8 @@ class DANN(ClassifierTrainer):
 
     class Config(AdaptiveOptions):
         domain_weight: float = Field(0.3, ge=0)
-        """Weight w of the domain loss; the paper's is 1."""
+        """Weight w of the domain loss, which is the mean over the images of both domains. Eq. 9 of the paper
+        sums the two domains' means, which is w = 2."""
         adaptation: Annotated[Component, Reference("schedule")] = named("sigmoid_ramp")
         """The adaptation factor lambda over training progress (eq. 14)."""
 

@@ -20,7 +20,7 @@ from pluglab_domain_adaptation.losses import (
     domain_loss,
     si_mse,
 )
-from pluglab_domain_adaptation.networks import reverse
+from pluglab_domain_adaptation.networks import require_domain, reverse
 from pluglab_domain_adaptation.options import AdaptiveOptions
 
 
@@ -100,8 +100,9 @@ class DSN(ClassifierTrainer):
 
         The loss leaves the brightness of a whole image open, so each takes the mean of its input.
         """
-        shared = self.features(images, role)
-        private = self.source_features(images) if role == "source" else self.target_features(images)
+        domain = require_domain(self.domain(role))
+        shared = self.features(images, domain)
+        private = self.source_features(images) if domain == "source" else self.target_features(images)
         codes = {"shared": shared, "private": private, "both": shared + private}
         return {kind: _with_mean_of(images, self.decoder(code)) for kind, code in codes.items()}
 

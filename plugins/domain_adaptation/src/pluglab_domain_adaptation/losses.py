@@ -12,11 +12,18 @@ def domain_labels(count: int, device: torch.device) -> Tensor:
     return (torch.arange(count, device=device) >= count // 2).long()
 
 
+def at_least_float32(values: Tensor) -> Tensor:
+    """float64 stays; fp16 and bf16 become float32, in which exponentials, squares and their sums fit."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def domain_loss(logits: Tensor, is_target: Tensor) -> Tensor:
-    """Mean cross-entropy of a domain classifier (Ganin et al. 2016, eq. 9).
+    """Mean cross-entropy of a domain classifier over all images; half of the sum of both domains' means that
+    Ganin et al. (2016) have in eq. 9, where the domains have as many images.
 
     `logits` are N x 1 (large means target) or N x 2 (source, target); `is_target` is int64 N, 0 or 1.
     """
+    logits = at_least_float32(logits)
     if logits.shape[1] == 1:
         return F.binary_cross_entropy_with_logits(logits[:, 0], is_target.to(logits.dtype))
     return F.cross_entropy(logits, is_target)
@@ -30,11 +37,12 @@ def inverted_domain_loss(logits: Tensor, is_target: Tensor) -> Tensor:
 def si_mse(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Scale-invariant squared error of each image, averaged over the batch (Bousmalis et al. 2016, eq. 4).
 
-    With d = x - x_hat of k values: |d|^2 / k - (sum d)^2 / k^2. The second term is subtracted, and is of one
-    image, so that an offset of a whole image costs nothing.
+    With d = x - x_hat of k values: |d|^2 / k - (sum d)^2 / k^2, the variance of d. The second term is
+    subtracted, and is of one image, so that an offset of a whole image costs nothing.
     """
-    difference = (images - reconstructions).flatten(1)
-    return (difference.square().mean(1) - difference.mean(1).square()).mean()
+    # As a variance: the difference of the two terms would cancel where the offset is large.
+    difference = at_least_float32(images) - at_least_float32(reconstructions)
+    return difference.flatten(1).var(1, correction=0).mean()
 
 
 def difference_loss(private: Tensor, shared: Tensor) -> Tensor:
@@ -48,6 +56,7 @@ def difference_loss(private: Tensor, shared: Tensor) -> Tensor:
 
 
 def _directions(codes: Tensor) -> Tensor:
+    codes = at_least_float32(codes)
     return F.normalize(codes - codes.mean(0), dim=1, eps=1e-6)
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pluglab.errors import UserError
+
 Statistics = Literal["joint", "per_domain"]
+Domain = Literal["source", "target"]
 
 
 class _Reverse(torch.autograd.Function):
@@ -32,7 +37,7 @@ class DomainNetwork(nn.Module):
     """A network that is told where its input comes from: `role` is 'source', 'target', or 'both'.
 
     'both' is one batch whose first half is the source's and whose second half, of equal size, the
-    target's. With `joint` batch norm the role changes nothing.
+    target's. With `joint` batch norm the role changes nothing; else another one raises `UserError`.
     """
 
     def __init__(self, network: nn.Module, batch_norm: Statistics = "joint") -> None:
@@ -48,7 +53,13 @@ class DomainNetwork(nn.Module):
     def forward(self, inputs: Tensor, role: str = "both") -> Tensor:
         for norm in self._norms:
             norm.role = role
-        return self.network(inputs)
+        try:
+            return self.network(inputs)
+        except ValueError as error:  # torch's, of a batch norm that is given one value a channel
+            if not self.training or len(inputs) > 2:
+                raise
+            help = ["take a larger `batch_size`, or fewer `gradient_accumulation_steps`"]
+            raise UserError("batch norm cannot learn from one image a domain at a time", help=help) from error
 
 
 class DomainBatchNorm(nn.Module):
@@ -64,12 +75,32 @@ class DomainBatchNorm(nn.Module):
         self.role = "both"
 
     def forward(self, inputs: Tensor) -> Tensor:
-        if self.role == "source":
-            return self.source(inputs)
-        if self.role == "target":
-            return self.target(inputs)
-        source, target = inputs.chunk(2)
-        return torch.cat([self.source(source), self.target(target)])
+        if self.role == "both":
+            source, target = inputs.chunk(2)
+            return torch.cat([self.source(source), self.target(target)])
+        return self.source(inputs) if require_domain(self.role) == "source" else self.target(inputs)
+
+
+def require_domain(role: str) -> str:
+    """'source' or 'target'. Raises `UserError` for a role that is neither."""
+    if role not in ("source", "target"):
+        message = f"the role '{role}' is neither 'source' nor 'target', and the trainer treats the two unlike"
+        raise UserError(message, help=[f'say which it is to be taken for: trainer.domains.{role} = "target"'])
+    return role
+
+
+@contextmanager
+def statistics_kept(*networks: nn.Module) -> Iterator[None]:
+    """Batch norms in training mode normalize by the batch, and leave their running averages as they are."""
+    modules = [module for network in networks for module in network.modules()]
+    norms = [m for m in modules if isinstance(m, _BatchNorm) and m.track_running_stats]
+    try:
+        for norm in norms:
+            norm.track_running_stats = False
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def with_domain_statistics(network: nn.Module) -> nn.Module:

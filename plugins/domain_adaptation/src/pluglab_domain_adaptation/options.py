@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pluglab.components import Component, Options, Reference, named
-from pluglab_domain_adaptation.networks import Statistics
+from pluglab_domain_adaptation.networks import Domain, Statistics
 
 
 class ClassifierOptions(Options):
@@ -23,8 +23,16 @@ class ClassifierOptions(Options):
     """Share of each label that is spread over all classes (Szegedy et al. 2016)."""
 
 
-class AdaptiveOptions(ClassifierOptions):
-    """The options of every method that reads an unlabeled target."""
+class DomainOptions(ClassifierOptions):
+    """The options of every method that treats the two domains unlike."""
+
+    domains: dict[str, Domain] = {}
+    """Which domain a further role is taken for where its images are predicted, as in { val = "target" }:
+    whose batch-norm statistics and, where each domain has its own, whose networks."""
+
+
+class AdaptiveOptions(DomainOptions):
+    """The options of every method that learns from an unlabeled target."""
 
     batch_norm: Statistics = "per_domain"
     """Batch-norm statistics of source and target together ('joint'), or of each domain apart, in training

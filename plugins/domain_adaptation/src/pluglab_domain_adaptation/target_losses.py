@@ -6,6 +6,7 @@ the trainer adds weight x ramp(p) x loss. Probabilities are softmax(logits).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated, NamedTuple, Protocol
 
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from pluglab.components import Component, Options, Reference, named
 from pluglab.data import transformed
+from pluglab_domain_adaptation.losses import at_least_float32
 
 
 class Unlabeled(NamedTuple):
@@ -97,9 +99,10 @@ class PseudoLabels(_TargetLoss):
         self.transforms = [component.build() for component in config.transforms]
 
     def __call__(self, target: Unlabeled) -> Tensor:
-        sure, labels = target.logits.detach().softmax(1).max(1)
+        sure, labels = at_least_float32(target.logits.detach()).softmax(1).max(1)
         logits = target.predict(self.changed(target.images)) if self.transforms else target.logits
-        return (F.cross_entropy(logits, labels, reduction="none") * (sure >= self.threshold)).mean()
+        losses = F.cross_entropy(at_least_float32(logits), labels, reduction="none")
+        return (losses * (sure >= self.threshold)).mean()
 
     def changed(self, images: Tensor) -> Tensor:
         """The images after the transforms, whose randomness comes from torch's own generator."""
@@ -129,18 +132,19 @@ class ClassConfusion(_TargetLoss):
         self.temperature = config.temperature
 
     def __call__(self, target: Unlabeled) -> Tensor:
-        soft = target.logits.float() / self.temperature
+        soft = at_least_float32(target.logits) / self.temperature
         certainty = 1 + torch.exp(-entropy(soft)).detach()
-        weights = certainty * (len(soft) / certainty.sum())
-        p = soft.softmax(1)
-        confusion = (p * weights[:, None]).T @ p
-        confusion = confusion / confusion.sum(1, keepdim=True)
+        log_p = soft.log_softmax(1)
+        # Rows of the confusion are divided by their sums (eq. 5): image i has the share w_i p_ij in that of
+        # class j. As a softmax this holds also where no image gives the class any probability to speak of.
+        shares = (certainty.log()[:, None] + log_p).softmax(0)
+        confusion = shares.T @ log_p.exp()
         return (confusion.sum() - confusion.trace()) / soft.shape[1]
 
 
 def entropy(logits: Tensor) -> Tensor:
     """-sum p log p of each prediction, N values in nats."""
-    log_p = logits.float().log_softmax(1)
+    log_p = at_least_float32(logits).log_softmax(1)
     return -(log_p.exp() * log_p).sum(1)
 
 
@@ -151,10 +155,11 @@ def mean_entropy(logits: Tensor) -> Tensor:
 
 def entropy_of_mean(logits: Tensor) -> Tensor:
     """The entropy of the mean prediction, in nats."""
-    p = logits.float().softmax(1).mean(0)
-    return -torch.special.xlogy(p, p).sum()
+    # Logarithms all the way: the gradient of p log p at a p that is rounded to 0 would be infinite.
+    log_p = at_least_float32(logits).log_softmax(1).logsumexp(0) - math.log(len(logits))
+    return -(log_p.exp() * log_p).sum()
 
 
 def nuclear_norm(logits: Tensor) -> Tensor:
     """The sum of the singular values of the N x K probabilities, over N."""
-    return torch.linalg.svdvals(logits.float().softmax(1)).sum() / len(logits)
+    return torch.linalg.svdvals(at_least_float32(logits).softmax(1)).sum() / len(logits)

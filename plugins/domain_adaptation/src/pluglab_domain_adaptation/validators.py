@@ -121,8 +121,8 @@ def density_ratio(source: np.ndarray, target: np.ndarray, at: np.ndarray) -> np.
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
     domain = np.repeat([0, 1], [len(source), len(target)])
     model.fit(np.concatenate([source, target]), domain)
-    p = model.predict_proba(at)
-    return p[:, 1] / p[:, 0] * (len(source) / len(target))
+    # The odds by their logarithm: the probability of the source is rounded to 0 where the domains lie apart.
+    return np.exp(model.decision_function(at)) * (len(source) / len(target))
 
 
 def dev_risk(losses: np.ndarray, weights: np.ndarray) -> float:

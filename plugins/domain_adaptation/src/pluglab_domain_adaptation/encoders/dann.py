@@ -25,7 +25,7 @@ class DannI(EncoderBase):
 
 
 class DannII(EncoderBase):
-    """Two 5x5 convolutions (64, 48) with batch norm; heads of linear, batch norm, Mish, dropout."""
+    """Two 5x5 convolutions (64, 48) with batch norm; heads of dropout, linear, batch norm, Mish."""
 
     def features(self) -> nn.Module:
         return _two_convolutions(self.spec.channels, 64, dropout=0.3)
@@ -72,4 +72,4 @@ def _dense(inputs: int, outputs: int, activation: nn.Module) -> list[nn.Module]:
 
 
 def _mish(inputs: int, outputs: int) -> list[nn.Module]:
-    return [*_dense(inputs, outputs, nn.Mish()), nn.Dropout(0.3)]
+    return [nn.Dropout(0.3), *_dense(inputs, outputs, nn.Mish())]

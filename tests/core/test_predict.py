@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from pluglab.data.image_files import read_picture
+from pluglab.errors import UserError
 from pluglab.images import ImageSpec
 from tests.core.support import Lab, only_run
 from tests.core.test_preparation import GENERATORS
@@ -90,6 +91,24 @@ def test_every_image_has_its_class_and_probability(
         assert probability == pytest.approx(torch.tensor(2 * abs(level)).sigmoid().item(), abs=1e-3)
 
 
+def test_links_are_followed_and_hidden_copies_are_not_images(
+    predict: Predict, folder: Path, tmp_path: Path
+) -> None:
+    for name in (".cache/051.png", "__MACOSX/051.png", "deep/._051.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes((folder / "051.png").read_bytes())
+    folder.rename(tmp_path / "far")
+    folder.mkdir()
+    (folder / "linked").symlink_to(tmp_path / "far", target_is_directory=True)
+    (tmp_path / "far" / "up").symlink_to(tmp_path / "far", target_is_directory=True)
+    Image.new("L", (8, 8), 204).save(folder / "204.tif")
+    assert predict("--role", "source") == 0
+    assert list(table("predictions.csv")) == [
+        *("204.tif", "linked/000.gif", "linked/051.png", "linked/204.png", "linked/255.webp"),
+        *("linked/deep/051.png", "linked/deep/204 through.png"),
+    ]
+
+
 def test_a_role_must_be_named_where_there_are_several(
     predict: Predict, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,3 +159,5 @@ def test_the_center_of_a_wide_picture_is_taken(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "wide.png")
     assert (read_picture(tmp_path / "wide.png", ImageSpec(1, 5, 5, 1))[0, :, 1:4] > 190).all()
     assert read_picture(tmp_path / "wide.png", ImageSpec(3, 10, 20, 1)).shape == (3, 10, 20)
+    with pytest.raises(UserError, match="one channel or three, and these images have 4"):
+        read_picture(tmp_path / "wide.png", ImageSpec(4, 10, 20, 1))

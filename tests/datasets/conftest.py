@@ -1,4 +1,4 @@
-"""A registry with the data sets, and a context whose cache is a temporary folder."""
+"""A registry with the data sets, a context whose cache is a temporary folder, and a folder of images."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pluglab.plugins.registry import Registrar, Registry
 from pluglab.protocols import DataContext
 from pluglab.recipe.resolve import make
 from pluglab_datasets.plugin import lab_register
+
+from .pictures import Prepare
 
 
 class Bar:
@@ -47,3 +49,22 @@ def build(registry: Registry) -> Callable[..., Any]:
 @pytest.fixture
 def context(tmp_path: Path) -> DataContext:
     return DataContext(root=tmp_path / "root", cache=tmp_path / "cache", track=Bar)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "pictures"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def prepare(build: Callable[..., Any], context: DataContext, folder: Path) -> Prepare:
+    """`prepare(**options)`: the image folder `folder`, 8 pixels a side unless told."""
+
+    def prepared(**options: Any) -> Any:
+        dataset = build("dataset", "image_folder", **{"path": str(folder), "size": 8, **options})
+        dataset.prepare(context)
+        return dataset
+
+    return prepared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import threading
 import time
@@ -208,6 +209,21 @@ def test_without_a_known_checksum_the_length_is_what_counts(
     mirror.cuts = [5]
     download([mirror.url()], transfer)
     assert_whole(transfer)
+
+
+def test_an_archive_without_a_known_checksum_has_that_of_its_format(
+    mirror: Mirror, tmp_path: Path, bars: Bars
+) -> None:
+    """A page that a hotel's network sends instead is no gzip file, and neither is the half of one."""
+    packed = tmp_path / "packed.tgz"
+    packed.write_bytes(gzip.compress(CONTENT))
+    transfer = Transfer(tmp_path / "file.tgz", None, bars, attempts=1)
+    with pytest.raises(DownloadError, match="it is no whole gzip file"):
+        download([mirror.url()], transfer)
+    assert not transfer.part.exists()
+    assert not transfer.target.exists()
+    transfer.part.write_bytes(b"junk")
+    assert download([packed.as_uri()], transfer).read_bytes() == packed.read_bytes()
 
 
 def test_two_at_once_fetch_it_once(mirror: Mirror, transfer: Transfer) -> None:

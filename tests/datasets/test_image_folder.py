@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,45 +16,9 @@ from pluglab.errors import UserError
 from pluglab.protocols import DataContext
 
 from .conftest import Bar
+from .pictures import BLUE, GREEN, RED, Prepare, levels, many, pack_tar, pack_zip, save
 
-Prepare = Callable[..., Any]
 pytestmark = pytest.mark.filterwarnings("error")  # caveats that a test does not expect
-RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "pictures"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
-def prepare(build: Callable[..., Any], context: DataContext, folder: Path) -> Prepare:
-    """`prepare(**options)`: the data set of `folder`, 8 pixels a side unless told."""
-
-    def prepared(**options: Any) -> Any:
-        dataset = build("dataset", "image_folder", **{"path": str(folder), "size": 8, **options})
-        dataset.prepare(context)
-        return dataset
-
-    return prepared
-
-
-def save(path: Path, color: Any = RED, size: tuple[int, int] = (8, 8), mode: str = "RGB") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, color).save(path)
-    return path
-
-
-def many(folder: Path, count: int = 20) -> None:
-    """Images whose gray level is their number, so that a row can be told."""
-    for i in range(count):
-        save(folder / f"{i:03}.png", (i, i, i))
-
-
-def levels(dataset: Any, split: str = "train") -> list[int]:
-    return dataset.split(split).pixels[:, 0, 0, 0].tolist()
 
 
 def only(dataset: Any) -> np.ndarray:
@@ -76,18 +38,6 @@ def test_every_format_at_every_depth_is_read_in_the_order_of_names(prepare: Prep
     assert np.abs(np.array(levels(dataset)) - 40 * np.arange(6)).max() <= 1
     assert dataset.split("train").labels is None
     assert dataset.split("train").classes is None
-
-
-def pack_tar(folder: Path, path: Path, mode: str) -> None:
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
-        archive.add(folder, arcname="some/where")
-
-
-def pack_zip(folder: Path, path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(folder.rglob("*"), reverse=True):
-            archive.write(file, f"where/{file.relative_to(folder)}")
-            archive.writestr(f"__MACOSX/where/._{file.name}", b"what a Mac adds")
 
 
 @pytest.mark.parametrize("suffix", ["tar", "tar.gz", "zip"])
@@ -298,8 +248,7 @@ def test_images_that_the_table_does_not_name_are_left_out_and_told(prepare: Prep
     [
         ("name,label\n000.png,1\n00l.png,2\n", r"names images that are not there \(1\): 00l\.png"),
         ("name,label\nc.png,1\n", r"names images of which there are several: c\.png"),
-        ("000.png,1\n001.png,2\n", "is no table of names and labels"),
-        ("name,label\n000.png\n", "is no table of names and labels"),
+        ("name,label\n000.png\n", r"labels\.csv:2 has no label"),
         ("name,label\n", "names no image"),
         ("\x00\x80", "is no table of names and labels"),
     ],

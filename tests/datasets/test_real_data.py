@@ -70,27 +70,35 @@ def test_svhn_has_digits_of_every_class_and_more_ones_than_anything_else(prepare
     assert torch.bincount(prepare("svhn").split("train").labels).argmax() == 1
 
 
-def test_the_release_of_mnist_m_is_our_recipe(prepare: Prepare) -> None:
+def test_the_release_of_mnist_m_is_our_recipe(prepare: Prepare, root: Path) -> None:
     """Its digits are those of MNIST in our frame: undoing |photo - digit| joins up across a stroke's edge.
 
     Where the stroke (all that is not black) meets the background, 255 - image and image are neighbors in one
     photograph, so they are close; they are not where the digit is placed, sized or cut off otherwise.
     """
-    released = prepare("mnist_m", test="release").split("test").pixels.float()
+    released = prepare("mnist_m", test=release(root)).split("test").pixels.float()
     digits = prepare("mnist").split("test").pixels[: len(released)].float()
     assert edge_jump(released, digits) < 15
     assert edge_jump(released, digits.roll(1, 3)) > 40
     assert edge_jump(released, digits.where(digits > 64, torch.zeros(()))) > 40
 
 
-def test_a_built_mnist_m_looks_like_the_release(prepare: Prepare) -> None:
+def test_a_built_mnist_m_looks_like_the_release(prepare: Prepare, root: Path) -> None:
     """Mean and deviation of the pixels, and the jump across strokes."""
     built = prepare("mnist_m", test="built").split("test").pixels.float()
-    released = prepare("mnist_m", test="release").split("test").pixels.float()
+    released = prepare("mnist_m", test=release(root)).split("test").pixels.float()
     assert len(built) == 10_000
     assert abs(built.mean() - released.mean()) < 12
     assert abs(built.std() - released.std()) < 12
     assert edge_jump(built, prepare("mnist").split("test").pixels.float()) < 15
+
+
+def release(root: Path) -> str:
+    """What there is of the original release: the archive, or arrays of the test split."""
+    copies = [*root.glob("MNIST-M/mnist_m.tar.gz"), *root.glob("MNIST-M/*test*.npz")]
+    if not copies:
+        pytest.skip("the data root has nothing of the release of MNIST-M")
+    return str(copies[0])
 
 
 def edge_jump(images: torch.Tensor, digits: torch.Tensor) -> float:

@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from pluglab.errors import UserError
+
 Build = Callable[..., Any]
 RANDOM = ["random_affine", "random_invert", "random_gain", "random_flip"]
 FIXED = ["standardize", "to_gray", "zoom"]
@@ -164,3 +166,12 @@ def test_to_gray_is_the_luma_in_every_channel(build: Build) -> None:
     transform, gray = build("transform", "to_gray"), images(channels=1)
     torch.testing.assert_close(transform(red, seeded(0)), torch.full((2, 3, 4, 4), 0.299))
     assert torch.equal(transform(gray, seeded(0)), gray)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_other_numbers_of_channels_work_or_are_refused_in_words(build: Build, channels: int) -> None:
+    x = images(channels=channels)
+    for name in [*RANDOM, "standardize", "zoom"]:
+        assert build("transform", name)(x, seeded(0)).shape == x.shape
+    with pytest.raises(UserError, match=f"'to_gray' takes images of one channel or three, not {channels}"):
+        build("transform", "to_gray")(x, seeded(0))

@@ -102,12 +102,11 @@ def _predict(
 
 
 def _pictures(folder: Path) -> list[Path]:
-    from pluglab.data.image_files import SUFFIXES
+    from pluglab.data.image_files import SUFFIXES, files_below
 
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder")
-    visible = (path for path in folder.rglob("*") if not path.name.startswith("."))
-    files = sorted(path for path in visible if path.suffix.lower() in SUFFIXES)
+    files = [folder / name for name in files_below(folder) if name.lower().endswith(SUFFIXES)]
     if not files:
         help = [f"it should hold files that end in {', '.join(SUFFIXES)}, at any depth"]
         raise UserError(f"{folder} holds no images", help=help)
@@ -150,5 +149,7 @@ def _read(path: Path, spec: ImageSpec) -> np.ndarray | None:
 
     try:
         return read_picture(path, spec)
+    except UserError:
+        raise
     except Exception:  # PIL raises many kinds for a file that is no image
         return None

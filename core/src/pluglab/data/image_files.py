@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,15 +12,51 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from pluglab.errors import RunError
+from pluglab.errors import RunError, UserError
 from pluglab.images import ImageSpec
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".jp2", ".avif", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file is one of the system's: archives made on a Mac hold a ._name for every name, and a
+    folder of them in a zip."""
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+def files_below(folder: Path) -> list[str]:
+    """The names of all files at any depth, with forward slashes, sorted; hidden ones are left out.
+
+    Links are followed, but not into a folder that they lie in. Raises `OSError`.
+    """
+    found = (path.relative_to(folder).as_posix() for path in _walk(folder, frozenset()))
+    return sorted(name for name in found if not is_hidden(name))
+
+
+def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    for entry in os.scandir(folder):
+        if is_hidden(entry.name):
+            continue
+        if entry.is_dir():
+            yield from _walk(folder / entry.name, above | {real})
+        elif entry.is_file() or not (folder / entry.name).exists():  # a link that leads nowhere is a file
+            yield folder / entry.name
 
 
 def to_rgb(image: Image.Image, background: tuple[int, ...] = (255, 255, 255)) -> Image.Image:
-    """A decoded picture upright and in red, green and blue; the background shows where it is transparent."""
+    """A decoded picture upright and in red, green and blue; the background shows where it is transparent.
+
+    Raises `ValueError` for pixels whose black and white nobody knows.
+    """
     image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers")
     if image.mode.startswith("I"):  # 16 bits a pixel, which PIL would clip
         image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
     if "A" not in image.getbands() and "transparency" not in image.info:
@@ -29,7 +66,11 @@ def to_rgb(image: Image.Image, background: tuple[int, ...] = (255, 255, 255)) ->
 
 
 def read_picture(path: Path, spec: ImageSpec) -> np.ndarray:
-    """uint8 C x H x W of a file, its center resized to the shape. Raises what PIL does for a damaged one."""
+    """uint8 C x H x W of a file, its center resized to the shape. Raises what PIL does for a damaged one, and
+    `UserError` for a shape that is neither gray nor color."""
+    if spec.channels not in (1, 3):
+        message = f"image files are read in one channel or three, and these images have {spec.channels}"
+        raise UserError(message)
     with Image.open(path) as file:
         image = to_rgb(file)
     image = ImageOps.fit(image, (spec.width, spec.height), Image.Resampling.BICUBIC)

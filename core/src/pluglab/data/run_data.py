@@ -212,6 +212,11 @@ class RunData:
             words = ", ".join(f"{role} {h}x{w}" for role, (h, w) in sizes.items())
             help = ["give every role the same size, for example `size = 32`"]
             raise self.recipe.error(("data",), f"the roles' images differ in size: {words}", help=help)
+        channels = {role: images.spec.channels for role, images in train.items()}
+        if len(set(channels.values())) > 1 and not set(channels.values()) <= {1, 3}:
+            words = ", ".join(f"{role} {count}" for role, count in channels.items())
+            help = ["gray images are repeated beside color ones; all others must have as many channels"]
+            raise self.recipe.error(("data",), f"the roles' images differ in channels: {words}", help=help)
 
     def _check_labels(self, train: Mapping[str, Images]) -> None:
         for role in self.roles:

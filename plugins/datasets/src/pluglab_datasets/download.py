@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.client
 import ssl
 import urllib.request
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,9 +131,24 @@ def _copy(reply: http.client.HTTPResponse, file: IO[bytes], bar: ProgressBar) ->
 
 def _verify(transfer: Transfer) -> None:
     found = md5_of(transfer.part)
-    if transfer.md5 not in (None, found):
+    if transfer.md5 is None:
+        wrong = _gzip_fault(transfer.part) if transfer.target.suffix in (".gz", ".tgz") else ""
+    else:
+        wrong = "" if transfer.md5 == found else f"its MD5 is {found}, not {transfer.md5}"
+    if wrong:
         transfer.part.unlink()
-        raise _WrongContentError(f"its MD5 is {found}, not {transfer.md5}")
+        raise _WrongContentError(wrong)
+
+
+def _gzip_fault(path: Path) -> str:
+    """What is wrong with a compressed file, whose format has a checksum of its own; '' if nothing is."""
+    try:
+        with gzip.open(path) as file:
+            while file.read(CHUNK):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        return f"it is no whole gzip file: {error}"
+    return ""
 
 
 def md5_of(path: Path) -> str:

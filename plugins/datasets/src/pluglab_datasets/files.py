@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
+from pluglab_datasets.content import content_hash
 from pluglab_datasets.download import DownloadError, Transfer, download, md5_of
+from pluglab_datasets.image_sources import open_source
+from pluglab_datasets.reading import writing
 
 EMBEDDED = "no files at hand? these run on data that is built in: lab run recipes/dann_digits.toml"
 
@@ -18,13 +20,17 @@ EMBEDDED = "no files at hand? these run on data that is built in: lab run recipe
 class OfficialFile:
     """`path` is relative to the data root. `md5` is that of the download, None where none is published.
 
-    `others` are further places and forms in which the file is accepted, each with its MD5.
+    `others` are further places and forms in which the file is accepted, each with its MD5, and `unpacked`
+    are folders that hold what it does. `unread` are files in which some have the same data, but which are
+    not read.
     """
 
     path: str
     urls: tuple[str, ...]
     md5: str | None = None
     others: tuple[tuple[str, str | None], ...] = ()
+    unpacked: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def accepted(self) -> dict[str, str | None]:
@@ -33,18 +39,19 @@ class OfficialFile:
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file that is there. `name` is its path below the data root or the cache."""
+    """A file, or an unpacked folder, that is there. `name` is its path below the data root or the cache."""
 
     path: Path
     name: str
     md5: str | None
 
-    def key(self) -> tuple[str, int]:
-        return self.name, self.path.stat().st_size
+    def key(self, cache: Path) -> tuple[str, str]:
+        """Changes with the name and with what it holds."""
+        return self.name, content_of(self.path, cache)
 
     def caveats(self) -> list[str]:
         """Words for a file that is not the official one, else nothing. Reads the file."""
-        if self.md5 in (None, md5_of(self.path)):
+        if self.md5 is None or self.md5 == md5_of(self.path):
             return []
         return [f"{self.name} is not the official file (its MD5 differs)"]
 
@@ -55,6 +62,9 @@ def find(file: OfficialFile, context: DataContext) -> FoundFile | None:
         for name, md5 in file.accepted.items():
             if folder and (folder / name).is_file():
                 return FoundFile(folder / name, name, md5)
+        for name in file.unpacked:
+            if folder and (folder / name).is_dir():
+                return FoundFile(folder / name, name, None)
     return None
 
 
@@ -87,30 +97,9 @@ def _fetch(dataset: str, file: OfficialFile, missing: Sequence[OfficialFile], co
         raise UserError(message, help=[*tried, *_ways(missing, context)]) from error
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """A file that is damaged or of another format is a `UserError`.
-
-    The parsers of damaged archives raise nearly anything, so nearly anything is caught.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f"{path} cannot be read: {error or type(error).__name__}", help=["get it again"]
-        ) from error
-
-
-@contextmanager
-def writing(target: Path) -> Iterator[None]:
-    """A full disk or a cache that cannot be written to is a `UserError`."""
-    try:
-        yield
-    except OSError as error:
-        way = "free some space, or set another cache folder; a download goes on where it stopped"
-        raise UserError(f"cannot write {target}: {error.strerror or error}", help=[way]) from error
+def content_of(path: Path, cache: Path) -> str:
+    """A hash of what a file or a folder holds."""
+    return open_source(path).key(cache) if path.is_dir() else content_hash(path.parent, [path.name], cache)
 
 
 def _ways(missing: Iterable[OfficialFile], context: DataContext) -> list[str]:
@@ -120,4 +109,6 @@ def _ways(missing: Iterable[OfficialFile], context: DataContext) -> list[str]:
     lines = [
         f"{file.urls[0]} -> {root}/{file.path}" if file.urls else f"{root}/{file.path}" for file in missing
     ]
-    return [f"put it {where}:", *lines, EMBEDDED]
+    unread = [context.root / name for file in missing for name in file.unread if context.root]
+    notes = [f"{path} is there, but this form of the data is not read" for path in unread if path.exists()]
+    return [*dict.fromkeys(notes), f"put it {where}:", *lines, EMBEDDED]

@@ -16,34 +16,37 @@ from pydantic import Field
 from pluglab.data import Images
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
-from pluglab_datasets.files import reading
+from pluglab_datasets.files import content_of
 from pluglab_datasets.image_framing import Framing, FramingOptions
-from pluglab_datasets.image_listing import Entry, by_folders, by_table, divided, images_of, some
+from pluglab_datasets.image_labels import by_folders, by_table, only_named
+from pluglab_datasets.image_listing import Splits, divided, held_out, images_of, some
 from pluglab_datasets.image_sources import Source, find_source, places
-from pluglab_datasets.prepared import Part, cached, prepared_folder, sha256_of, tell_caveats
+from pluglab_datasets.label_sources import FOLDERS, STYLEGAN, rows_of
+from pluglab_datasets.prepared import Part, cached, prepared_folder, tell_caveats
 from pluglab_datasets.splits import pick
 
 CHUNK = 256  # files held in memory at a time
-FOLDERS = ("auto", "folders", "none")  # the values of `labels` that name no table
-Splits = dict[str, list[Entry]]
 
 
 class ImageFolderOptions(FramingOptions):
     path: str
-    """A folder, tar or zip: absolute, or relative to the working directory or to the data root."""
+    """A folder, tar, zip or parquet: absolute, or relative to the working directory or to the data root."""
     labels: str = "auto"
-    """'folders' (the class is the first folder), 'none', 'auto' (folders where every image is in one of
-    several), or a CSV file with the columns name,label. It is looked for like `path`, and then inside it."""
+    """'folders' (the class is the first folder), 'none', 'auto' (a dataset.json, metadata.csv or parquet
+    column of labels; else folders where every image is in one of several), or a table: CSV with the columns
+    name,label, or a list of 'path label' lines. It is looked for like `path`, and then inside it."""
     test_share: float = Field(0.1, ge=0, lt=1)
-    """Share of the images held out as the test split, where no folders are called train and test."""
+    """Share of the images held out as the test split, where no folders are called train and test: the same
+    of every class."""
 
 
 class ImageFolder:
-    """The PNG, JPEG, WebP, BMP and GIF images of a folder, a tar or a zip, at any depth.
+    """The images of a folder, a tar or a zip, at any depth, or of parquet files.
 
-    Folders train/ and test/ (or val/) are the splits. Without them the images whose names have the smallest
-    hashes are held out, so that adding images moves few others. Files that cannot be read are left out, and
-    a warning names them. Of an animation the first frame is taken.
+    PNG, JPEG, WebP, BMP, GIF, TIFF, JPEG 2000, AVIF and PNM. Folders train/ and test/ (or val/) are the
+    splits. Without them the images whose names have the smallest hashes are held out, so that adding images
+    moves few others. Files that cannot be read are left out, and a warning names them. Of an animation the
+    first frame is taken.
     """
 
     Config = ImageFolderOptions
@@ -56,16 +59,20 @@ class ImageFolder:
     def prepare(self, context: DataContext) -> None:
         source = find_source(self.config.path, context)
         table = self._table(context)
-        stamp = [str(table), table.stat().st_size, table.stat().st_mtime_ns] if table else []
-        folder = prepared_folder(context, self.name, self.config.model_dump(), source.key(), stamp)
+        # Not `path`: data that were moved are the same data. Its last folder may stand in a table's names.
+        options = self.config.model_dump(exclude={"path"}) | {"place": source.path.name}
+        keys = [source.key(context.cache), content_of(table, context.cache) if table else None]
+        folder = prepared_folder(context, self.name, options, keys)
         self.splits = cached(folder, lambda scratch: self._build(source, table, context, scratch))
+        for images in self.splits.values():
+            images.provenance["path"] = self.config.path
         tell_caveats(self.name, self.splits)
 
     def split(self, name: str) -> Images:
         return pick(self.splits, name, self.name)
 
     def _table(self, context: DataContext) -> Path | None:
-        """The CSV file of the labels, where there is one outside the source."""
+        """The table of the labels, where there is one outside the source."""
         if self.config.labels in FOLDERS:
             return None
         return next((place for place in places(self.config.labels, context) if place.is_file()), None)
@@ -79,18 +86,22 @@ class ImageFolder:
             for name, pixels in _decoded(source, store.rows, self.framing):
                 store.put(name, pixels)
                 bar.advance()
-        return store.parts({"path": self.config.path}, caveats)
+        return store.parts(caveats)
 
     def _listed(self, source: Source, table: Path | None) -> tuple[Splits, list[str]]:
         """The labeled images of each split, and caveats about those left out."""
-        files, labels, unnamed = source.files(), self.config.labels, list[str]()
-        entries = images_of(files, source.path)
-        if labels not in FOLDERS:
-            entries, unnamed = by_table(entries, _rows(source, files, table, labels), labels)
-        splits, outside = divided(entries, self.config.test_share)
-        if labels in ("auto", "folders"):
-            splits = by_folders(splits, required=labels == "folders")
-        return splits, unnamed + outside
+        files, labels = source.files(), self.config.labels
+        entries, caveats = images_of(files, source.path)
+        rows, name = rows_of(source, files, table, labels)
+        splits, outside = divided(by_table(entries, rows, source.path, name) if rows else entries)
+        caveats += outside
+        if rows:
+            splits, notes = only_named(splits, name)
+            caveats += notes
+        elif name != STYLEGAN and labels in ("auto", "folders"):
+            splits, notes = by_folders(splits, required=labels == "folders")
+            caveats += notes
+        return splits if len(splits) > 1 else held_out(splits["train"], self.config.test_share), caveats
 
 
 class _Store:
@@ -116,14 +127,14 @@ class _Store:
             self.pixels[split][row] = pixels
             self.read[split][row] = True
 
-    def parts(self, provenance: Mapping[str, Any], caveats: list[str]) -> dict[str, Part]:
+    def parts(self, caveats: list[str]) -> dict[str, Part]:
         """The splits without the holes. Raises `UserError` where nothing is left of one."""
         damaged = sorted(name for name, (split, row) in self.rows.items() if not self.read[split][row])
         if damaged:
             count = f"{len(damaged):,} of {len(self.rows):,} files"
             caveats = [*caveats, f"{count} cannot be read as images and were left out: {some(damaged)}"]
         names = _classes(entry.label for part in self.splits.values() for entry in part)
-        shared = {**provenance, "caveats": caveats, **({"classes": names} if names else {})}
+        shared = {"caveats": caveats, **({"classes": names} if names else {})}
         return {split: self._part(split, names, shared) for split in self.splits}
 
     def _part(self, split: str, names: list[str], provenance: Mapping[str, Any]) -> Part:
@@ -136,28 +147,15 @@ class _Store:
             if row != origin:
                 pixels[row] = pixels[origin]
         number = {name: i for i, name in enumerate(names)}
-        labels = np.array([number[self.splits[split][i].label or ""] for i in kept]) if names else None
-        part = Part(pixels[: len(kept)], labels)
-        part.provenance = {**provenance, "count": len(kept), "sha256": sha256_of(part)}
-        return part
+        labels = [number.get(self.splits[split][i].label or "") for i in kept]
+        values = None if None in labels else np.array(labels)
+        return Part(pixels[: len(kept)], values, {**provenance, "count": len(kept)})
 
 
 def _classes(labels: Iterator[str | None]) -> list[str]:
     """The names of the classes: numbers in their order, words in the alphabet's."""
     found = {label for label in labels if label is not None}
     return sorted(found, key=lambda name: (int(name) if name.isdecimal() else float("inf"), name))
-
-
-def _rows(source: Source, files: list[str], table: Path | None, written: str) -> bytes:
-    """The bytes of the CSV file. Raises `UserError` where there is none."""
-    if table:
-        with reading(table):
-            return table.read_bytes()
-    inside = [file for file in files if file == written or file.endswith(f"/{written}")]
-    if not inside:
-        help = ["`labels` is 'auto', 'folders', 'none' or the name of a CSV file"]
-        raise UserError(f"there is no table of labels '{written}', nor one in {source.path}", help=help)
-    return next(iter(source.contents(inside[:1])))[1]
 
 
 def _decoded(

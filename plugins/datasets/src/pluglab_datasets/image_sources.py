@@ -1,4 +1,4 @@
-"""The files of a folder, a tar or a zip, one after the other and without unpacking anything."""
+"""The files of a folder, a tar, a zip or parquet, one after the other and without unpacking anything."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Protocol
 
+from pluglab.data.image_files import SUFFIXES, files_below, is_hidden
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
-from pluglab_datasets.files import reading
+from pluglab_datasets.content import content_hash
+from pluglab_datasets.image_parquet import Parquet
+from pluglab_datasets.label_tables import Row
+from pluglab_datasets.reading import reading
 
 
 class Source(Protocol):
@@ -19,8 +23,8 @@ class Source(Protocol):
 
     path: Path
 
-    def key(self) -> list[Any]:
-        """Changes whenever a file is added, removed or written."""
+    def key(self, cache: Path) -> str:
+        """Changes whenever a file is added, removed, renamed or holds something else."""
         ...
 
     def files(self) -> list[str]:
@@ -31,21 +35,28 @@ class Source(Protocol):
         """These files in any order; b'' for one that cannot be read."""
         ...
 
+    def rows(self) -> list[Row]:
+        """The labels that it holds beside the files; nothing where they are in the files' names."""
+        ...
 
-class Folder:
-    """A folder, with the folders below it."""
 
+class _Place:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def key(self) -> list[Any]:
-        stats = ((name, (self.path / name).stat()) for name in self.files())
-        return [str(self.path), [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]]
+    def rows(self) -> list[Row]:
+        return []
+
+
+class Folder(_Place):
+    """A folder, with the folders below it."""
+
+    def key(self, cache: Path) -> str:
+        return content_hash(self.path, self.files(), cache)
 
     def files(self) -> list[str]:
         with reading(self.path):
-            found = (path for path in self.path.rglob("*") if path.is_file())
-            return _visible(path.relative_to(self.path).as_posix() for path in found)
+            return files_below(self.path)
 
     def contents(self, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
         for name in names:
@@ -55,13 +66,9 @@ class Folder:
                 yield name, b""
 
 
-class _Archive:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def key(self) -> list[Any]:
-        stat = self.path.stat()
-        return [str(self.path), stat.st_size, stat.st_mtime_ns]
+class _Archive(_Place):
+    def key(self, cache: Path) -> str:
+        return content_hash(self.path.parent, [self.path.name], cache)
 
 
 class Tar(_Archive):
@@ -104,20 +111,27 @@ def find_source(written: str, context: DataContext) -> Source:
     looked = places(written, context)
     for place in looked:
         if place.exists():
-            return _open(place)
+            return open_source(place)
     root = [] if context.root else ["no data root is set: give --data-root DIR or set LAB_DATA_ROOT"]
     raise UserError(f"there is no '{written}'", help=[*(f"looked for {place}" for place in looked), *root])
 
 
-def _open(path: Path) -> Source:
+def open_source(path: Path) -> Source:
+    """The folder or archive there. Raises `UserError` for a file of another kind."""
     if path.is_dir():
-        return Folder(path)
+        names = files_below(path)
+        shards = [name for name in names if name.endswith(".parquet")]
+        images = any(name.lower().endswith(SUFFIXES) for name in names)
+        return Parquet(path, shards) if shards and not images else Folder(path)
+    if path.suffix == ".parquet":
+        return Parquet(path.parent, [path.name])
     if zipfile.is_zipfile(path):
         return Zip(path)
     with reading(path):
         if tarfile.is_tarfile(path):
             return Tar(path)
-    raise UserError(f"{path} is neither a folder nor a tar nor a zip", help=["name the folder of the images"])
+    help = ["get it again, or name the folder of the images"]
+    raise UserError(f"{path} is neither a folder nor a tar nor a zip, nor parquet", help=help)
 
 
 def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -132,6 +146,4 @@ def _tidy(name: str) -> str:
 
 
 def _visible(names: Iterator[str]) -> list[str]:
-    # Archives made on a Mac hold a ._name for every name, and a folder of them in a zip.
-    hidden = (".", "__MACOSX")
-    return sorted({name for name in names if not any(p.startswith(hidden) for p in name.split("/"))})
+    return sorted({name for name in names if not is_hidden(name)})

@@ -11,15 +11,21 @@ import numpy as np
 
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
-from pluglab_datasets.files import FoundFile, OfficialFile, reading
+from pluglab_datasets.files import FoundFile, OfficialFile
 from pluglab_datasets.prepared import DigitOptions, Part, PreparedDataset, center
+from pluglab_datasets.reading import reading
+from pluglab_datasets.splits import check_labels
 
+FOLDERS = ("MNIST/raw", "MNIST")
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
 
 
 def _file(name: str, packed: str, plain: str) -> OfficialFile:
     urls = tuple(f"{mirror}{name}.gz" for mirror in MIRRORS)
-    return OfficialFile(f"MNIST/raw/{name}.gz", urls, packed, others=((f"MNIST/raw/{name}", plain),))
+    # Some programs unpack x-idx3-ubyte.gz as x.idx3-ubyte.
+    places = [f"{folder}/{form}" for folder in FOLDERS for form in (name, name.replace("-idx", ".idx"))]
+    forms = [form for place in places for form in ((f"{place}.gz", packed), (place, plain))]
+    return OfficialFile(forms[0][0], urls, packed, others=tuple(forms[1:]), unread=("MNIST/mnist.npz",))
 
 
 FILES = [
@@ -59,9 +65,11 @@ def read_mnist(files: list[FoundFile]) -> dict[str, tuple[np.ndarray, np.ndarray
 
 def _pair(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
     x, y = read_idx(images), read_idx(labels)
-    if x.ndim != 3 or y.shape != x.shape[:1] or (len(y) and y.max() > 9):
+    if x.ndim != 3 or y.shape != x.shape[:1]:
         raise UserError(f"{images} and {labels} do not fit together: {x.shape} images, {y.shape} labels")
-    return x, y
+    if x.shape[1:] != (28, 28):
+        raise UserError(f"{images} has images of {x.shape[1]} x {x.shape[2]}; those of MNIST are 28 x 28")
+    return x, check_labels(y, range(10), labels)
 
 
 def read_idx(path: Path) -> np.ndarray:

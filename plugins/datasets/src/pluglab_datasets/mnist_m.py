@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from pluglab.data import derived_seed
+from pluglab.errors import UserError
 from pluglab.protocols import DataContext
 from pluglab_datasets import mnist
 from pluglab_datasets.archives import read_photos, read_release
@@ -20,24 +21,19 @@ PHOTOS = OfficialFile(
         f"{host}/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz"
         for host in ("https://www2.eecs.berkeley.edu", "http://www.eecs.berkeley.edu")
     ),
+    unpacked=("BSR",),
 )
 # The release is at no address that a program can fetch from, so it is read where it is present.
-TAR = ("MNIST-M/mnist_m.tar.gz", None)
-RELEASES = {
-    "train": OfficialFile("MNIST-M/release_train.npz", (), others=(TAR,)),
-    "test": OfficialFile(
-        "MNIST-M/release_test.npz", (), others=(TAR, ("MNIST-M/release_test_first5000.npz", None))
-    ),
-}
-COUNTS = {"release": {"train": 59_001, "test": 9_001}, "built": {"train": 60_000, "test": 10_000}}
-Choice = Literal["auto", "release", "built"]
+RELEASE = OfficialFile("MNIST-M/mnist_m.tar.gz", (), unpacked=("MNIST-M/mnist_m",))
+RELEASED, BUILT = {"train": 59_001, "test": 9_001}, {"train": 60_000, "test": 10_000}
 
 
 class MNISTMOptions(DigitOptions):
-    train: Choice = "auto"
-    """Training images: the original 'release', 'built' here, or 'auto': the release if its file is there."""
-    test: Choice = "auto"
-    """Test images: the original 'release', 'built' here, or 'auto': the release if its file is there."""
+    train: str = "auto"
+    """Training images: the original 'release', 'built' here, 'auto' (the release if its file is there), or
+    the path of a copy of the release: .tar.gz, a folder, or .npz with `images` and `labels`."""
+    test: str = "auto"
+    """Test images, likewise."""
     seed: int = 0
     """Chooses the photograph and the place in it that each digit is blended into, where images are built."""
     binary: bool = True
@@ -58,38 +54,27 @@ class MNISTM(PreparedDataset):
     config: MNISTMOptions
 
     def files(self, context: DataContext) -> list[OfficialFile]:
-        self.sources = {"train": self._source("train", context), "test": self._source("test", context)}
-        self.official = {split: COUNTS[source][split] for split, source in self.sources.items()}
-        built = [PHOTOS, *mnist.FILES] if "built" in self.sources.values() else []
-        return [*built, *(RELEASES[split] for split in self._from("release"))]
-
-    def _source(self, split: Literal["train", "test"], context: DataContext) -> str:
-        choice = self.config.train if split == "train" else self.config.test
-        if choice != "auto":
-            return choice
-        return "built" if find(RELEASES[split], context) is None else "release"
-
-    def _from(self, source: str) -> list[str]:
-        return [split for split, its in self.sources.items() if its == source]
+        chosen = {"train": self.config.train, "test": self.config.test}
+        self.sources = {split: _source(choice, context) for split, choice in chosen.items()}
+        self.official = {s: (BUILT if source is None else RELEASED)[s] for s, source in self.sources.items()}
+        built = [PHOTOS, *mnist.FILES] if None in self.sources.values() else []
+        return [*built, *(source for source in self.sources.values() if source is not None)]
 
     def read(self, files: list[FoundFile], context: DataContext) -> dict[str, Part]:
-        released = self._from("release")
-        parts = {
-            s: self._release(s, file)
-            for s, file in zip(released, files[len(files) - len(released) :], strict=True)
-        }
-        if len(released) < len(self.sources):
-            parts |= self._build(files[0], files[1:5], context)
+        built = [split for split, source in self.sources.items() if source is None]
+        copies = iter(files[1 + len(mnist.FILES) :] if built else files)
+        parts = self._build(built, files, context) if built else {}
+        parts |= {s: self._release(s, next(copies)) for s in self.sources if s not in built}
         return {split: parts[split] for split in self.sources}
 
     def _release(self, split: str, file: FoundFile) -> Part:
         pixels, labels = read_release(file.path, split)
         return Part(center(pixels, self.config.size), labels, {"source": "the original release"})
 
-    def _build(self, archive: FoundFile, digits: list[FoundFile], context: DataContext) -> dict[str, Part]:
-        splits, mnist_digits = self._from("built"), mnist.read_mnist(digits)
-        photos = read_photos(archive.path, splits, context.track)
-        return {split: self._blended(split, *mnist_digits[split], photos[split]) for split in splits}
+    def _build(self, splits: list[str], files: list[FoundFile], context: DataContext) -> dict[str, Part]:
+        photos = read_photos(files[0].path, splits, context.track)
+        digits = mnist.read_mnist(files[1 : 1 + len(mnist.FILES)])
+        return {split: self._blended(split, *digits[split], photos[split]) for split in splits}
 
     def _blended(self, split: str, digits: np.ndarray, labels: np.ndarray, photos: list[np.ndarray]) -> Part:
         generator = np.random.default_rng(derived_seed(self.name, self.config.seed, split))
@@ -100,3 +85,16 @@ class MNISTM(PreparedDataset):
     def _recipe(self, split: str, photos: int) -> dict[str, Any]:
         source = f"built from the {split} digits of MNIST on {photos} {split} photographs of BSDS500"
         return {"source": source, "seed": self.config.seed, "binary": self.config.binary}
+
+
+def _source(choice: str, context: DataContext) -> OfficialFile | None:
+    """The file that a split is read from; None where it is to be built. Raises `UserError`."""
+    if choice == "built" or (choice == "auto" and find(RELEASE, context) is None):
+        return None
+    if choice in ("auto", "release"):
+        return RELEASE
+    place = next((place.resolve() for place in context.places(choice) if place.exists()), None)
+    if place is None:
+        help = ["write 'auto', 'release', 'built', or the path of a copy of the release"]
+        raise UserError(f"there is no '{choice}'", help=help)
+    return OfficialFile(str(place), (), unpacked=(str(place),))

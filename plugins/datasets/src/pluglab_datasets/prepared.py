@@ -22,11 +22,11 @@ from pluglab.data import Images
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
 from pluglab.storage.atomic import replacing_folder
-from pluglab_datasets.files import FoundFile, OfficialFile, locate, writing
+from pluglab_datasets.files import FoundFile, OfficialFile, locate
+from pluglab_datasets.reading import writing
 from pluglab_datasets.splits import labeled, pick
 
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, UserError)
-VERSION = 1  # of the decoding; a change of it makes the prepared arrays anew
+VERSION = 2  # of the decoding; a change of it makes the prepared arrays anew
 
 
 @dataclass
@@ -70,7 +70,8 @@ class PreparedDataset(ABC):
     def prepare(self, context: DataContext) -> None:
         found = locate(self.name, self.files(context), context, fetch=self.config.download)
         options = self.config.model_dump(exclude={"download"})
-        folder = prepared_folder(context, self.name, options, [file.key() for file in found])
+        keys = [file.key(context.cache) for file in found]
+        folder = prepared_folder(context, self.name, options, keys)
         self.splits = cached(folder, lambda scratch: self._decode(found, context))
         tell_caveats(self.name, self.splits)
 
@@ -84,10 +85,9 @@ class PreparedDataset(ABC):
             if not len(part.pixels):
                 raise UserError(f"the {split} split of data set '{self.name}' is empty")
             part.provenance = {
-                "files": {file.name: file.path.stat().st_size for file in found},
+                "files": dict(file.key(context.cache) for file in found),
                 **part.provenance,
                 "count": len(part.pixels),
-                "sha256": sha256_of(part),
                 "caveats": [*differing, *self._subset(split, part), *part.provenance.get("caveats", [])],
             }
         return parts
@@ -113,30 +113,33 @@ def tell_caveats(name: str, splits: Mapping[str, Images]) -> None:
 
 
 def cached(folder: Path, build: Callable[[Path], dict[str, Part]]) -> dict[str, Images]:
-    """The splits stored in `folder`, built first where they are not there or cannot be read.
+    """The splits stored in `folder`, built first where they are not there or are damaged.
 
     `build` is given an empty folder for arrays that memory may not hold; it is gone once they are stored.
     """
-    if _readable(folder):
-        return _load(folder)
-    with writing(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            if not _readable(folder):
-                _store(folder, build)
-    return _load(folder)
+    stored = _load(folder)
+    if stored is None:
+        with writing(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{folder}.lock"):
+                stored = _load(folder)  # another process may have made them
+                if stored is None:
+                    _store(folder, build)
+                    stored = _load(folder)
+    if stored is None:
+        raise UserError(f"{folder} was written but cannot be read again", help=["is the disk all right?"])
+    return stored
 
 
-def _readable(folder: Path) -> bool:
+def _load(folder: Path) -> dict[str, Images] | None:
+    """None where the arrays are not there, or are not those that were stored."""
     try:
-        return bool(_load(folder))
-    except UNREADABLE:
-        return False
-
-
-def _load(folder: Path) -> dict[str, Images]:
-    about = json.loads((folder / "provenance.json").read_text())
-    return {split: labeled(*_arrays(folder, split), provenance) for split, provenance in about.items()}
+        about = json.loads((folder / "provenance.json").read_text())
+        splits = {s: labeled(*_arrays(folder, s), facts["provenance"]) for s, facts in about.items()}
+        whole = all(images.digest == about[split]["digest"] for split, images in splits.items())
+    except Exception:  # damaged arrays raise nearly anything
+        return None
+    return splits if splits and whole else None
 
 
 def _arrays(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -155,16 +158,13 @@ def _store(folder: Path, build: Callable[[Path], Mapping[str, Part]]) -> None:
             if part.labels is not None:
                 np.save(unfinished / f"{split}_labels.npy", part.labels.astype(np.int64))
         shutil.rmtree(unfinished / "scratch")
-        about = {split: part.provenance for split, part in parts.items()}
+        about = {split: _facts(unfinished, split, part.provenance) for split, part in parts.items()}
         (unfinished / "provenance.json").write_text(json.dumps(about, indent=2))
 
 
-def sha256_of(part: Part) -> str:
-    """Of the pixels and then the labels (int64) if there are any, in memory order."""
-    digest = hashlib.sha256(np.ascontiguousarray(part.pixels).data)
-    if part.labels is not None:
-        digest.update(part.labels.astype(np.int64).data)
-    return digest.hexdigest()
+def _facts(folder: Path, split: str, provenance: dict[str, Any]) -> dict[str, Any]:
+    images = labeled(*_arrays(folder, split), provenance)
+    return {"digest": images.digest, "provenance": provenance}
 
 
 def resize(pixels: np.ndarray, size: int, chunk: int = 4096) -> np.ndarray:

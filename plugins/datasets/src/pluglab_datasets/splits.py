@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,19 @@ def pick(splits: Mapping[str, Images], name: str, dataset: str) -> Images:
         return splits[name]
     known = f"its splits: {', '.join(splits)}"
     raise UserError(f"data set '{dataset}' has no split '{name}'", help=[did_you_mean(name, splits) or known])
+
+
+def check_labels(labels: np.ndarray, values: range, path: Path, unit: str = "image") -> np.ndarray:
+    """The labels. Raises `UserError`, with the first such image or line of the file, for one that is not
+    among `values`."""
+    wrong = np.flatnonzero(~np.isin(labels, values))
+    if len(wrong):
+        first, last = values[0], values[-1]
+        message = (
+            f"{path} has labels outside {first} to {last}: {labels[wrong[0]]:g} at {unit} {wrong[0] + 1:,}"
+        )
+        raise UserError(message, help=["get it again, or correct it"])
+    return labels
 
 
 def labeled(pixels: np.ndarray, labels: np.ndarray | None, provenance: dict[str, Any]) -> Images:

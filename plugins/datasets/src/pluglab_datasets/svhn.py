@@ -9,15 +9,22 @@ from scipy.io import loadmat
 
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
-from pluglab_datasets.files import FoundFile, OfficialFile, reading
+from pluglab_datasets.files import FoundFile, OfficialFile
 from pluglab_datasets.prepared import DigitOptions, Part, PreparedDataset, resize
+from pluglab_datasets.reading import reading
+from pluglab_datasets.splits import check_labels
 
+UNREAD = ("SVHN/train.tar.gz", "SVHN/test.tar.gz")  # format 1, whole photographs
 URL = "http://ufldl.stanford.edu/housenumbers/"
 
 
 def _file(name: str, md5: str) -> OfficialFile:
     return OfficialFile(
-        f"SVHN/{name}", (URL + name, URL.replace("http:", "https:") + name), md5, ((name, md5),)
+        f"SVHN/{name}",
+        (URL + name, URL.replace("http:", "https:") + name),
+        md5,
+        ((name, md5),),
+        unread=UNREAD,
     )
 
 
@@ -64,6 +71,5 @@ def _checked(path: Path, images: np.ndarray, labels: np.ndarray) -> tuple[np.nda
     if images.dtype != np.uint8 or images.shape != (32, 32, 3, len(labels)):
         found = f"{images.dtype} {images.shape} and {len(labels)} labels"
         raise UserError(f"{path} must hold X as uint8 32 x 32 x 3 x N and N labels y, not {found}")
-    if not set(np.unique(labels).tolist()) <= set(range(11)):
-        raise UserError(f"{path} has labels outside 1 to 10")
-    return np.ascontiguousarray(images.transpose(3, 2, 0, 1)), labels.astype(np.int64) % 10
+    digits = check_labels(labels, range(11), path).astype(np.int64) % 10
+    return np.ascontiguousarray(images.transpose(3, 2, 0, 1)), digits

@@ -11,7 +11,8 @@ import torch
 
 from pluglab.data.evaluation_data import Evaluated
 from pluglab.data.run_data import DatasetCache, RunData
-from pluglab.engine.evaluation import check_promise, evaluating
+from pluglab.engine.evaluation import check_promise
+from pluglab.engine.untouched import evaluating
 from pluglab.errors import UserError
 from pluglab.images import Images
 from pluglab.plugins import builtin
@@ -94,6 +95,7 @@ def context_in(folder: Path, **changes: Any) -> EvaluationContext:
         step=100,
         steps=100,
         seed=0,
+        run_seed=0,
         run=run,
         folder=run / "figures",
         cache=folder / "cache",

@@ -89,7 +89,8 @@ def told(lab: Lab, capsys: pytest.CaptureFixture[str]) -> Told:
 
     def call(kind: str, code: str, *words: str) -> str:
         recipe, plugin = write(kind, code)
-        assert lab("run", recipe, "--plugin", plugin, *words) == 2
+        code = lab("run", recipe, "--plugin", plugin, *words)
+        assert code == (1 if Path("runs").exists() else 2)  # 2 where nothing was written
         error = capsys.readouterr().err
         error = error[error.index("error: ") :]
         assert place(plugin) in error
@@ -430,6 +431,82 @@ def test_what_is_right_in_another_way_is_taken(lab: Lab) -> None:
     assert lab("run", Path("r.toml"), "--plugin", plugin, "--set", "trainer={name='toy',schedule='one'}") == 0
 
 
+# Defaults of options ---------------------------------------------------------------------------------
+
+REFERENCE = 'Annotated[Component, Reference("optimizer")]'
+DEFAULTS = [
+    ('bad: int = "x"', "the default of 'bad' of trainer 'mine' should be a whole number"),
+    (
+        "bad: int = Field(0, ge=1)",
+        "the default of 'bad' of trainer 'mine' should be greater than or equal to 1",
+    ),
+    ("bad: list[int] = ['x']", "the default of 'bad' of trainer 'mine' should be a whole number"),
+    (f'bad: {REFERENCE} = named("admm")', "the default of 'bad' of trainer 'mine': unknown optimizer 'admm'"),
+    (
+        f'bad: {REFERENCE} = named("admm", lr=1.0)',
+        "the default of 'bad' of trainer 'mine': unknown optimizer 'admm'",
+    ),
+    (
+        f'bad: list[{REFERENCE}] = named(["adam", "admm"])',
+        "the default of 'bad' of trainer 'mine': unknown optimizer 'admm'",
+    ),
+    (
+        f'bad: {REFERENCE} = named("adam", lrr=1.0)',
+        "the default of 'bad' of trainer 'mine': unknown option 'lrr' for optimizer 'adam'",
+    ),
+    (
+        f'bad: {REFERENCE} = named("adam", lr=-1.0)',
+        "the default of 'bad' of trainer 'mine': option 'lr' of optimizer 'adam' is wrong",
+    ),
+    (
+        'bad: Annotated[Component, Reference("optimzer")] = named("adam")',
+        "the option 'bad' of trainer 'mine' is an optimzer, and no plugin declares that kind",
+    ),
+    (
+        'bad: Annotated[Component, Reference("optimzer")]',
+        "the option 'bad' of trainer 'mine' is an optimzer, and no plugin declares that kind",
+    ),
+]
+
+
+def with_option(option: str) -> str:
+    """A trainer with this option."""
+    imports = "import Annotated\nfrom pydantic import Field\nfrom pluglab import Component, Reference, named"
+    config = f"class Mine(Method):\n    class Config(Options):\n        good: int = 1\n        {option}"
+    return f"from typing {imports}\n\n{config}"
+
+
+@pytest.mark.parametrize(("option", "message"), DEFAULTS)
+@pytest.mark.parametrize("show", [True, False])
+def test_a_default_that_its_author_got_wrong(
+    told: Told, lab: Lab, capsys: pytest.CaptureFixture[str], option: str, message: str, show: bool
+) -> None:
+    code = f"{with_option(option)}  {HERE}"
+    if show:
+        _, plugin = write("trainer", code)
+        assert lab("show", "trainer", "mine", "--plugin", plugin) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {message}\n  --> {place(plugin)}\n")
+    else:
+        error = told("trainer", code, "--dry-run")
+        assert error.startswith(f"error: {message}\n --> r.toml:5\n")  # where the recipe names it
+        assert f"  = the plugin's author wrote it in {place(Path('mine.py').absolute())}\n" in error
+        assert "lab show trainer mine" not in error.splitlines()[0]
+
+
+def test_a_wrong_default_does_no_harm_where_a_recipe_gives_another_value(lab: Lab) -> None:
+    recipe, plugin = write("trainer", with_option(f'bad: {REFERENCE} = named("admm")'))
+    assert lab("run", recipe, "--plugin", plugin, "--dry-run", "--set", "trainer.bad='adam'") == 0
+
+
+def test_what_a_recipe_gives_is_the_recipes_fault(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe, plugin = write("trainer", with_option(f'ref: {REFERENCE} = named("adam")'))
+    for given in ("'admm'", "{ lr = -1.0 }", "{ name = 'adam', lrr = 1 }"):
+        assert lab("run", recipe, "--plugin", plugin, "--dry-run", "--set", f"trainer.ref={given}") == 2
+        error = capsys.readouterr().err
+        assert "the plugin's author" not in error and "the default" not in error
+
+
 # What a step returns --------------------------------------------------------------------------------
 
 
@@ -504,11 +581,14 @@ def test_a_mistake_in_one_of_several_runs_is_that_runs_failure(
         ("{nn.Linear(1, 1)}", "nn.ModuleList"),
     ],
 )
-def test_networks_in_a_plain_container(told: Told, held: str, container: str) -> None:
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
+def test_networks_in_a_plain_container(told: Told, held: str, container: str, words: tuple[str, ...]) -> None:
     error = told(
         "trainer",
         f"class Mine(Method):\n    def __init__(self, config, data):  # here\n        self.nets = {held}",
+        *words,
     )
+    assert not Path("runs").exists()
     assert "'nets', where they would be neither set up nor saved" in error.splitlines()[0]
     assert f"an {container}" in error
 
@@ -609,7 +689,9 @@ def test_an_evaluation_that_is_none(told: Told, value: str, message: str) -> Non
     error = told("evaluator", code)
     assert message in error.splitlines()[0]
     assert "--> r.toml:5" not in error and "--> r.toml:6" in error  # where the recipe names it
-    assert json.loads((only_run() / "run.json").read_text())["status"] == "failed"
+    assert "  = the plugin's author wrote it in " in error
+    state = json.loads((only_run() / "run.json").read_text())
+    assert state["status"] == "failed" and error.startswith(f"error: {state['error']}\n")
 
 
 def test_a_misspelled_headline_has_its_correction(told: Told) -> None:
@@ -673,7 +755,7 @@ def test_a_promise_to_read_no_labels_does_not_hide_that_they_were_read(
     )
     text = recipe.read_text().replace('["mine"]', '[{ name = "mine", every = 1 }]')
     recipe.write_text(text + 'data.other = "toy_images"\nselect.metric = "accuracy"\n')
-    assert lab("run", recipe, "--plugin", plugin) == 2
+    assert lab("run", recipe, "--plugin", plugin) == 1
     assert "'accuracy' is computed from the labels of 'other', which are hidden" in capsys.readouterr().err
 
 
@@ -821,10 +903,56 @@ def test_a_command_that_would_hide_one_of_ours(
         """,
     )
     assert lab("run", recipe, "--set", "steps=1") == 0
-    assert "not the command" not in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "not the command" not in out
+    assert err.startswith("warning: plugin 'bold' is left out: ")
     assert lab("list", "plugins", "--json", toys=False) == 0
     (row,) = [row for row in json.loads(capsys.readouterr().out) if row["name"] == "bold"]
     assert row["status"] == "broken"
-    assert "there is a command 'run' already" in row["error"]
-    assert row["error"].endswith(".py:2)") and OURS not in row["error"]
+    assert row["error"].startswith("CommandError: there is a command 'run' already (")
+    assert row["error"].endswith(".py:6)") and OURS not in row["error"]
+    assert f"warning: plugin 'bold' is left out: {row['error']}" == err.splitlines()[0]
     assert lab("fine", toys=False) == 2  # all or nothing
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "line"),
+    [
+        ("@app.command('run', hidden=True)\ndef mine(): ...", "there is a command 'run' already", 4),
+        ("@app.command()\ndef RUN(): ...", "there is a command 'run' already", 4),
+        ("group = typer.Typer()\napp.add_typer(group, name='run')", "there is a command 'run' already", 3),
+        (
+            "group = typer.Typer()\n@group.command()\ndef run(): ...\napp.add_typer(group)",
+            "there is a command 'run' already",
+            5,
+        ),
+        (
+            "@app.command()\ndef one(): ...\n@app.command('one')\ndef two(): ...",
+            "there is a command 'one' already",
+            6,
+        ),
+        ("del app.registered_commands[0]", "it may add commands, and change none that there are", 3),
+        ("@app.callback()\ndef all(): ...", "it may add commands, and change none that there are", 3),
+    ],
+)
+def test_what_a_plugin_may_not_do_to_the_command_line(
+    install: Install, lab: Lab, capsys: pytest.CaptureFixture[str], code: str, words: str, line: int
+) -> None:
+    install("bold", f"import typer\n\ndef lab_commands(app):\n{textwrap.indent(code, '    ')}\n")
+    assert lab("run", "--help", toys=False) == 0
+    out, err = capsys.readouterr()
+    assert "Train, evaluate and log what a recipe says." in out
+    assert err.startswith(f"warning: plugin 'bold' is left out: CommandError: {words} (")
+    assert err.endswith(f".py:{line})\n") and OURS not in err
+
+
+def test_a_group_of_commands_may_be_added(
+    install: Install, lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = (
+        "group = typer.Typer()\n@group.command()\ndef run(): print('mine')\n@group.command()\ndef b(): ...\n"
+    )
+    code += "app.add_typer(group, name='more')"
+    install("kind", f"import typer\n\ndef lab_commands(app):\n{textwrap.indent(code, '    ')}\n")
+    assert lab("more", "run", toys=False) == 0
+    assert capsys.readouterr() == ("mine\n", "")

@@ -104,7 +104,25 @@ def test_names_without_a_network_go_to_the_one_they_fit_and_its_average_follows(
         {f"body.{k}": v for k, v in state(source)["trainer"]["body"].items()},
     )
     assert torch.equal(found["average.1.weight"], wanted["body.1.weight"])
-    assert facts(run)["init"]["kept"] == {"head": ["2.weight", "2.bias"]}
+    told = facts(run)["init"]
+    assert told["kept"] == {"head": ["2.weight", "2.bias"]} and told["following"] == {}
+
+
+def test_that_an_average_follows_the_weights_that_were_taken_is_said(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As from an export, which holds averaged weights under the name of their network."""
+    parts = state(source)["trainer"]
+    exported = {f"body.{key}": value for key, value in parts["average"].items()}
+    capsys.readouterr()
+    run = begun(put("exported.pt", exported))
+    said = capsys.readouterr().err
+    assert "  the average 'average' starts as a copy of 'body'\n" in said
+    assert "as usual start 2 that it lacks, or has of another shape: head.2.weight, head.2.bias\n" in said
+    assert torch.equal(weights_of(run)["average.1.weight"], exported["body.1.weight"])
+    only_head = {f"head.{key}": value for key, value in parts["head"].items()}
+    told = facts(begun(put("head.pt", only_head)))["init"]
+    assert told["following"] == {} and told["kept"].keys() == {"body", "average"}
 
 
 def test_an_average_follows_a_network_that_was_named(source: Path) -> None:
@@ -206,5 +224,5 @@ def test_a_source_that_has_changed_since_is_no_source(
     run = made("run", write(), "--init", source, *(w for one in words for w in ("--set", one)), code=1)
     assert lab("resume", source, "--set", "steps=16") == 0
     capsys.readouterr()
-    assert lab("resume", run, "--set", "trainer.optimizer.lr=0.02") == 2
+    assert lab("resume", run, "--set", "trainer.optimizer.lr=0.02") == 1
     assert "holds other weights than when the run was made" in capsys.readouterr().err

@@ -53,6 +53,14 @@ class Choosy:
         return {job.label: OSError(f"no machine for {job.label}") for job in jobs[1:]}
 
 
+class Idle:
+    # The first run; it forgets the others.
+
+    def launch(self, jobs, say):
+        jobs[0].execute()
+        return {}
+
+
 class Faulty:
     def launch(self, jobs, say):
         jobs[0].execute()
@@ -60,7 +68,7 @@ class Faulty:
 
 
 def lab_register(registry):
-    for target in (Elsewhere, Choosy, Faulty):
+    for target in (Elsewhere, Choosy, Idle, Faulty):
         registry.add("launcher", target.__name__.lower(), target)
 """
 
@@ -123,6 +131,32 @@ def test_what_a_launcher_could_not_do_is_told_and_can_be_done_later(
     assert "toy_accuracy/train" in (folder / "results.md").read_text()
     assert lab("resume", folder, "--set", "run.launcher='in_turn'", toys=False) == 0
     assert states(folder) == ["finished", "finished"]
+
+
+def test_a_run_that_a_launcher_leaves_without_a_word_has_failed(
+    lab: Lab, experiment: Path, launchers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--set", "seeds=[0,1]")
+    assert lab("run", experiment, "--plugin", launchers, "--set", "run.launcher='idle'", *words) == 1
+    error = capsys.readouterr().err
+    assert "error: a, seed 1: its launcher has not started it\n" in error
+    for name in ("b, seed 0", "b, seed 1"):
+        assert f"  = failed too: {name}: its launcher has not started it\n" in error
+    assert f"`lab resume {only_run()}` tries again" in error
+    assert states(only_run()) == ["finished", "pending"]
+
+
+def test_a_run_that_another_process_has_is_left_as_it_is(
+    lab: Lab, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing has been written, which is what the exit code says."""
+    assert lab("run", recipe, "--set", "trainer.bad_step=3", "--set", "steps=5") == 1
+    run = RunFolder(only_run())
+    state = (run.path / "run.json").read_text()
+    with run.held():
+        assert lab("resume", run.path) == 2
+    assert f"error: another process is running {run.path}\n" in capsys.readouterr().err
+    assert (run.path / "run.json").read_text() == state
 
 
 def test_a_launcher_that_fails_keeps_what_is_done(

@@ -187,7 +187,7 @@ def test_an_observer_that_raises_is_left_out_and_the_run_goes_on(
     assert lab("run", recipe, "--plugin", watcher, *watching(broken, "'watcher'", "'console'")) == 0
     said = capsys.readouterr().err
     words = (
-        f"warning: observer 'Watcher' failed in {moment} and is left out from here on: ValueError: my disk"
+        f"warning: observer 'Watcher' failed in {moment} (seed 0) and is left out from here on: ValueError"
     )
     assert said.count(words) == 1
     first = next(number for number, line in enumerate(SEEN) if line.startswith(moment))
@@ -197,10 +197,18 @@ def test_an_observer_that_raises_is_left_out_and_the_run_goes_on(
     assert facts(only_run())["status"] == "finished"
 
 
-def test_one_that_is_left_out_of_a_run_watches_the_next(lab: Lab, recipe: Path, watcher: Path) -> None:
+def test_one_that_is_left_out_of_a_run_watches_the_next(
+    lab: Lab, recipe: Path, watcher: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is told, though the words are the same."""
     broken = "{ name = 'watcher', fail_in = 'run_started' }"
-    assert lab("run", recipe, "--plugin", watcher, *watching(broken), "--set", "seeds=[0,1]") == 0
-    assert Path("seen.txt").read_text() == "0 seed 0 run_started 0\n1 seed 1 run_started 0\n"
+    words = ("--set", "seeds=[0,1]", "--set", "steps=1")
+    assert lab("run", recipe, "--plugin", watcher, *watching(broken, broken), *words) == 0
+    lines = Path("seen.txt").read_text().splitlines()
+    assert lines == [f"{number} seed {number // 2} run_started 0" for number in range(4)]
+    said = capsys.readouterr().err
+    for seed in (0, 1):
+        assert said.count(f"warning: observer 'Watcher' failed in run_started (seed {seed}) and is left") == 2
 
 
 def test_one_of_our_own_that_fails_is_left_out_too(
@@ -212,7 +220,7 @@ def test_one_of_our_own_that_fails_is_left_out_too(
     monkeypatch.setattr(ConsoleObserver, "step_logged", fail)
     assert lab("run", recipe, "--set", "steps=12") == 0
     said = capsys.readouterr().err
-    assert said.count("observer 'ConsoleObserver' failed in step_logged and is left out from here on") == 1
+    assert said.count("'ConsoleObserver' failed in step_logged (seed 0) and is left out from here on") == 1
     assert list((only_run() / "tensorboard").glob("events.*"))
 
 

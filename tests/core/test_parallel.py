@@ -57,7 +57,8 @@ def test_a_run_that_fails_is_named_and_the_other_finishes(recipe: Path) -> None:
 def test_a_process_that_is_killed_is_told(experiment: Path) -> None:
     ended = lab_process("run", experiment, "--jobs", "2", TOY_END="KILL:15")
     assert ended.returncode == 1
-    assert re.search("error: [ab], seed 0: its process ended before the run did\n", ended.stderr)
+    assert re.search("error: [ab], seed 0: its process was killed by SIGKILL\n", ended.stderr)
+    assert "  = often the machine ran out of memory: fewer --jobs, or a smaller batch_size\n" in ended.stderr
     states = [RunFolder(only_run() / name).read()["status"] for name in ("a-seed0", "b-seed0")]
     assert states == ["died", "died"]
 

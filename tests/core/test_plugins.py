@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 import warnings
 from pathlib import Path
@@ -161,6 +162,45 @@ def test_lab_plugins_limits_what_loads(install: Install, monkeypatch: pytest.Mon
     assert {item.status for item in load_plugins().reports if item.distribution != "pluglab"} == {"disabled"}
 
 
+def test_what_plugins_print_when_they_are_imported_stays_out_of_the_results(
+    install: Install, lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "site" / "loud_targets.py").write_text(
+        "print('targets')\nclass Loud:\n    random = False\n    def __call__(self, images, generator): ..."
+    )
+    install(
+        "loud",
+        """
+        print("module")
+
+        def lab_register(registry):
+            print("register")
+            registry.add("transform", "loud", "loud_targets:Loud")
+
+        def lab_commands(app):
+            print("commands")
+        """,
+    )
+    Path("file.py").write_text("print('file')")
+    assert lab("show", "transform", "loud", "--json", "--plugin", "file.py", toys=False) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["name"] == "loud"
+    assert {"module", "register", "commands", "targets", "file"} <= set(err.splitlines())
+
+
+def test_a_report_says_how_long_a_plugin_took_and_what_it_brought_in(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site" / "sklearn.py").write_text("")
+    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
+    install("slow", "import time, sklearn\ntime.sleep(0.3)")
+    install("good", GOOD)
+    plugins = load_plugins()
+    slow, good = report(plugins, "slow"), report(plugins, "good")
+    assert slow.seconds >= 0.3 > good.seconds > 0
+    assert (slow.heavy, good.heavy) == (("sklearn",), ())
+
+
 # Components of one name ------------------------------------------------------------------------------
 
 
@@ -249,7 +289,7 @@ def test_an_observer_that_fails_is_left_out_and_the_run_goes_on(
     assert lab("run", recipe, "--plugin", observer) == 0
     error = capsys.readouterr().err
     words = (
-        f"warning: plugin 'observer' failed in lab_{hook} and is left out from here on: ValueError: my disk"
+        f"warning: plugin 'observer' failed in lab_{hook} (seed 0) and is left out from here on: ValueError"
     )
     assert error.count(words) == 1
     assert json.loads((only_run() / "run.json").read_text())["status"] == "finished"

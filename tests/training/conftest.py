@@ -89,7 +89,8 @@ def train(trainer: Any, start: int, stop: int, total: int = 10) -> dict[str, Ten
     scalars: dict[str, Tensor] = {}
     for step in range(start, stop):
         torch.manual_seed(step)  # the engine restores the random generators; here they follow the step
-        scalars = dict(trainer.step(batch_at(step, roles), Progress(step, total)))
+        with trainer.fabric.batch():
+            scalars = dict(trainer.step(batch_at(step, roles), Progress(step, total)))
     return scalars
 
 
@@ -97,10 +98,11 @@ def train_in_parts(trainer: Any, parts: int, step: int = 0, max_grad_norm: float
     """One step on a batch whose gradients are added up part by part, as the engine does it."""
     batch = batch_at(step, tuple(role.name for role in trainer.roles))
     try:
-        for part in range(parts):
-            trainer.fabric.accumulation = Accumulation(part, parts, max_grad_norm)
-            cut = {role: _part(one, part, parts) for role, one in batch.items()}
-            trainer.step(cut, Progress(step, 10))
+        with trainer.fabric.batch():
+            for part in range(parts):
+                trainer.fabric.accumulation = Accumulation(part, parts, max_grad_norm)
+                cut = {role: _part(one, part, parts) for role, one in batch.items()}
+                trainer.step(cut, Progress(step, 10))
     finally:
         trainer.fabric.accumulation = Accumulation()
 

@@ -14,7 +14,7 @@ from torch import nn
 
 import pluglab
 from pluglab.components import config_class
-from pluglab.engine.evaluation import evaluating
+from pluglab.engine.untouched import evaluating
 from pluglab.errors import UserError
 from pluglab.recipe.resolve import make
 from pluglab.training import modules_of, scale_lr

@@ -7,6 +7,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """A text for a terminal: signs that would steer it, as a file's name may hold them, are spelled out."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
 
 class LabError(Exception):
     """Something failed that the program can explain. `exit_code` is what `lab` exits with."""
@@ -22,7 +29,9 @@ class LabError(Exception):
     def render(self) -> str:
         """The message as it is printed, its place and the help lines included."""
         place = [f"  --> {self.where}"] if self.where else []
-        return "\n".join([f"error: {self.message}", *place, *(f"  = {line}" for line in self.help)])
+        return printable(
+            "\n".join([f"error: {self.message}", *place, *(f"  = {line}" for line in self.help)])
+        )
 
 
 class UserError(LabError):
@@ -43,7 +52,7 @@ class InterruptedRunError(LabError):
         self.exit_code = 128 + signum
 
     def render(self) -> str:
-        return "\n".join([f"interrupted: {self.message}", *(f"  = {line}" for line in self.help)])
+        return printable("\n".join([f"interrupted: {self.message}", *(f"  = {line}" for line in self.help)]))
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ class Problem:
     """One thing wrong with a recipe, at the key `path`, or `at_value` at what stands there.
 
     `where` is that place in the text once it is known: a span, or words where no file is at fault. `note`
-    stands at the caret.
+    stands at the caret. `author` is a plugin's line, where that is what must be changed.
     """
 
     message: str
@@ -87,6 +96,13 @@ class Problem:
     help: Sequence[str] = field(default=())
     path: KeyPath = ()
     at_value: bool = False
+    author: str = ""
+
+    @property
+    def ways_out(self) -> tuple[str, ...]:
+        """The help, and whose line it is."""
+        whose = [f"the plugin's author wrote it in {self.author}"] if self.author else []
+        return (*self.help, *whose)
 
     def below(self, path: KeyPath, *help: str) -> Problem:
         """The same problem, of a value that lies at `path` of a larger one."""
@@ -99,7 +115,7 @@ class Problem:
         else:
             lines += [f"  --> {self.where}"] if self.where else []
             lines += [f"  = {self.note}"] if self.note else []
-        return "\n".join([*lines, *(f"  = {line}" for line in self.help)])
+        return printable("\n".join([*lines, *(f"  = {line}" for line in self.ways_out)]))
 
 
 class RecipeError(UserError):
@@ -109,7 +125,7 @@ class RecipeError(UserError):
         self.problems = tuple({problem.render(): problem for problem in problems}.values())
         first = self.problems[0]
         where = f"{first.where.source}:{first.where.line}" if isinstance(first.where, Span) else first.where
-        super().__init__(first.message, help=first.help, where=where or "")
+        super().__init__(first.message, help=first.ways_out, where=where or "")
 
     def render(self) -> str:
         return "\n\n".join(problem.render() for problem in self.problems)

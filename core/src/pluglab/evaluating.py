@@ -107,9 +107,20 @@ def labels_like(trainer: Samples, real: EvaluationData, n: int, seed: int) -> Te
     return real.labels[torch.randint(len(real.labels), (n,), generator=generator)]
 
 
-def noise(context: EvaluationContext, *parts: Any) -> torch.Generator:
-    """A generator on the evaluation's device, a function of the run's seed and the parts."""
-    return torch.Generator(context.device).manual_seed(derived_seed("noise", context.seed, *parts))
+def noise(context: EvaluationContext) -> torch.Generator:
+    """The noise of the run's seed on the evaluation's device; see `noise_of`."""
+    return noise_of(context.run_seed, context.device)
+
+
+def noise_of(seed: int, device: torch.device) -> torch.Generator:
+    """The one stream of noise that images of a seed are made from, a batch after the other.
+
+    Whoever makes images begins it anew, be it for a picture, a score or `lab sample`: the same seed, batch
+    size and classes give the same images, so what was scored can be drawn again.
+    """
+    # As this evaluator drew it before there was one rule, so that its scores keep their values.
+    own = derived_seed("evaluation", seed, "generation_quality")
+    return torch.Generator(device).manual_seed(derived_seed("noise", own, "generation_quality"))
 
 
 def sample_batches(

@@ -1,9 +1,11 @@
-"""Values as files hold them."""
+"""Values as files hold them, and copies of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 
@@ -16,3 +18,16 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def copied(value: Any) -> Any:
+    """The same in mappings, lists, arrays and dataclasses of its own, which may be changed."""
+    if isinstance(value, Mapping):
+        return {key: copied(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return (list if isinstance(value, list) else tuple)(map(copied, value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{part.name: copied(getattr(value, part.name)) for part in fields(value)})
+    if hasattr(value, "tolist"):
+        return deepcopy(value.detach() if hasattr(value, "detach") else value)
+    return value

@@ -293,7 +293,8 @@ RoleData = Mapping[str, Mapping[str, EvaluationData]]
 class EvaluationContext:
     """What surrounds an evaluation: `step` of `steps` are done.
 
-    `label` is what the evaluator's results are filed under. `seed` is the same at every step of a run.
+    `label` is what the evaluator's results are filed under. `seed` is the same at every step of a run, and
+    another for each evaluator; `run_seed` is that of the recipe.
     `folder` is for pictures that the evaluator writes itself. `history` holds the events of metrics.jsonl;
     scores that were computed from hidden labels are left out of it, unless `check` promised to report none.
     `earlier(figure)` finds the PNG files of this evaluator's figure from earlier looks, in their order.
@@ -303,6 +304,7 @@ class EvaluationContext:
     step: int
     steps: int
     seed: int
+    run_seed: int
     run: Path
     folder: Path
     cache: Path
@@ -401,7 +403,8 @@ class Observer:
     """Watches one run: a component of kind `observer`, named by `observers` in `[run]`.
 
     A class of this kind is made for each run, and defines those of these methods that it wants. One that
-    raises is left out from there on, with a warning; it cannot end a training.
+    raises is left out from there on, with a warning; it cannot end a training, and what it is told are copies
+    of its own. Wrong options are a `UserError` of its constructor, which ends the run before it begins.
     """
 
     def run_started(self, run: RunInfo, step: int) -> None:

@@ -19,10 +19,11 @@ from pluglab.components import dump_options
 from pluglab.data.batches import transformed
 from pluglab.data.run_data import DatasetCache, RunData
 from pluglab.engine.engine import check_identity
-from pluglab.engine.evaluation import evaluating, lacking
+from pluglab.engine.evaluation import lacking
 from pluglab.engine.hardware import LabFabric
+from pluglab.engine.untouched import evaluating
 from pluglab.errors import RecipeError, UserError, did_you_mean
-from pluglab.evaluating import classes_of, cycle_labels
+from pluglab.evaluating import classes_of, cycle_labels, noise_of
 from pluglab.experiments.experiment import UNCHANGED, Changes, hashes_of, reread, untimely
 from pluglab.experiments.session import Session
 from pluglab.figures import html_image, image_grid
@@ -125,7 +126,7 @@ class TrainedModel:
 
     def _numbers(self, labels: Sequence[int | str] | Tensor) -> Tensor:
         values = labels.tolist() if isinstance(labels, Tensor) else labels
-        return torch.tensor([class_number(str(value), self.classes_to_ask) for value in values])
+        return torch.tensor([class_number(value, self.classes_to_ask) for value in values])
 
     def _sampling_as(self, options: Mapping[str, Any]) -> AbstractContextManager[None]:
         source = parse_toml(tomli_w.dumps(dict(options)), "the options of sample()")
@@ -134,13 +135,13 @@ class TrainedModel:
     def sample_batches(
         self, n: int, labels: Tensor | None, seed: int = 0, batch_size: int = BATCH
     ) -> Iterator[Tensor]:
-        """The same in batches. A batch is a function of the seed, its place and its size."""
+        """The same in batches, from the noise that evaluations of that seed take; see `noise_of`."""
         self.require(Samples)
         device = self.fabric.device
+        generator = noise_of(seed, device)
         for start in range(0, n, batch_size):
             count = min(batch_size, n - start)
             asked = None if labels is None else labels[start : start + count].to(device)
-            generator = torch.Generator(device).manual_seed(derived_seed("sample", seed, start))
             with evaluating(self.trainer, derived_seed("global", seed, start)):
                 images = self.trainer.sample(count, asked, generator)
             yield to_uint8(images).cpu()
@@ -293,15 +294,19 @@ def _names(spec: Mapping[str, Any]) -> tuple[str, ...] | None:
 # Asking for images -----------------------------------------------------------------------------------
 
 
-def class_number(word: str, names: Sequence[str]) -> int:
-    """The class of that name, or of that number, counted from 0. Raises `UserError` for one there is not."""
+def class_number(word: str | int, names: Sequence[str]) -> int:
+    """The class of that name, or of that number, counted from 0. Raises `UserError` for one there is not.
+
+    Where a class is called by a number, a text is a name only: '1' of the classes 1, 2, 3 is the first.
+    """
     if word in names:
-        return list(names).index(word)
-    if word.isdecimal() and int(word) < len(names):
+        return list(names).index(str(word))
+    number = isinstance(word, int) or (word.isdecimal() and not any(name.isdecimal() for name in names))
+    if number and 0 <= int(word) < len(names):
         return int(word)
     if not names:
         raise UserError("the model is unconditional: no class can be asked for", help=["ask for none"])
-    help = [did_you_mean(word, names), f"classes: {', '.join(names)}"]
+    help = [did_you_mean(str(word), names), f"classes: {', '.join(names)}"]
     raise UserError(f"there is no class '{word}'", help=filter(None, help))
 
 

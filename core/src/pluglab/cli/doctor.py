@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from pluglab.cli.output import print_json, print_table
+from pluglab.cli.output import print_json, print_table, print_text
 from pluglab.cli.parameters import AsJson, DataRoot
 from pluglab.plugins.loading import Plugins
+
+WIDTH = 100  # through a pipe; details may be whole error messages
 
 
 def add(app: typer.Typer, plugins: Plugins) -> None:
@@ -19,9 +21,10 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
         if as_json:
             print_json([vars(check) for check in found])
         else:
-            print_table(["check", "status", "detail"], [[c.name, c.status, c.detail] for c in found])
+            rows = [[c.name, c.status, c.detail] for c in found]
+            print_table(["check", "status", "detail"], rows, width=WIDTH)
             for check in found:
                 if check.status != "ok" and check.help:
-                    print(f"{check.name}: {check.help}")
+                    print_text(f"{check.name}: {check.help}")
         if any(check.status == "fail" for check in found):
             raise SystemExit(1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pluglab.cli.list import about, find_kind
-from pluglab.cli.output import print_json, print_table
+from pluglab.cli.output import print_json, print_table, print_text
 from pluglab.cli.parameters import AsJson, PluginFiles, Sets, Variants, plugins_with
 from pluglab.plugins.loading import Plugins
 from pluglab.plugins.registry import Entry
@@ -64,7 +64,9 @@ def _show_recipe(
 def _show_component(entry: Entry, plugins: Plugins, *, as_json: bool) -> None:
     from pluglab import capabilities
     from pluglab.components import config_class
+    from pluglab.recipe.resolve import check_defaults
 
+    check_defaults(plugins.registry, entry)
     options = list(_options(config_class(entry), plugins))
     facts: dict[str, Any] = {"kind": entry.kind, **about(entry), "documentation": entry.documentation()}
     if entry.kind == "trainer" and isinstance(entry.load(), type):
@@ -72,10 +74,10 @@ def _show_component(entry: Entry, plugins: Plugins, *, as_json: bool) -> None:
     if as_json:
         print_json({**facts, "options": options})
         return
-    print(f"{entry.kind} '{entry.qualified}'" + (f", {entry.paper}" if entry.paper else ""))
-    print(f"\n{facts['documentation']}\n")
+    print_text(f"{entry.kind} '{entry.qualified}'" + (f", {entry.paper}" if entry.paper else ""))
+    print_text(f"\n{facts['documentation']}\n\n")
     if facts.get("can"):
-        print(f"It can {', '.join(facts['can'])}.\n")
+        print_text(f"It can {', '.join(facts['can'])}.\n\n")
     if options:
         columns = ["option", "type", "default", "meaning"]
         print_table(columns, [[option[column] for column in columns] for option in options])
@@ -129,6 +131,8 @@ def _type_words(annotation: Any) -> str:
         inner = [_type_words(kind) for kind in arguments if kind is not Ellipsis]
         fixed = origin is tuple and Ellipsis not in arguments
         return f"({', '.join(inner)})" if fixed else f"list of {inner[0] if inner else 'values'}"
+    if origin is dict:
+        return f"table of {_type_words(arguments[1])}"
     if annotation is Any:
         return "any"
     return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch.nn.utils import get_total_norm
 
 from pluglab.capabilities import Diagnoses, can
 from pluglab.data.batches import Stream
@@ -35,7 +36,7 @@ from pluglab.storage.checkpoints import Checkpoints
 from pluglab.storage.run_folder import FORMAT, RunFolder
 from pluglab.training.accumulation import Accumulation
 from pluglab.training.optimizers import Settings, change_settings, settings_of
-from pluglab.training.trainer import optimizers_of, set_mode
+from pluglab.training.trainer import modules_of, optimizers_of, set_mode
 
 SHOWN = 3  # differences that an error names
 
@@ -66,6 +67,7 @@ class Engine:
         self.selector, self.signals = Selector(recipe, run_data.hidden(), promises), Signals()
         self.taint = Taint(_hashes_of(run_data), promises)
         self._mark = (0, 0.0)
+        fabric.begin()
         self.trainer = self._build()
         self.streams = self._streams()
 
@@ -158,7 +160,7 @@ class Engine:
 
     def save(self) -> None:
         """Write a checkpoint of this step. Never one of a model that has gone wrong."""
-        self._check_finite(self.meter.means())
+        self._check_sound()
         if self.fabric.is_global_zero:
             best: int | None = self.selector.best.get("step")
             path = self.checkpoints.save(self.state_dict(), self.step, keep=best)
@@ -186,10 +188,11 @@ class Engine:
             while self.step < stop and self.signals.received is None:
                 batch = {role: stream.batch(self.step) for role, stream in self.streams.items()}
                 progress = Progress(self.step, self.total)
-                for part in self._parts(batch):
-                    logs = self.trainer.step(part, progress)
-                    check_logs(self.trainer, logs)
-                    self.meter.add(logs)
+                with self.fabric.batch():
+                    for part in self._parts(batch):
+                        logs = self.trainer.step(part, progress)
+                        check_logs(self.trainer, logs)
+                        self.meter.add(logs)
                 self.total_was_read |= progress.total_was_read
                 self.step += 1
 
@@ -238,10 +241,19 @@ class Engine:
         speed = self._speed()
         extra = {"speed/images_per_s": speed} if speed else {}
         self.notices.step_logged(self.step, {**scalars, **extra})
+        for message in self.health.new_findings(self._findings(scalars)):
+            self.notices.health(self.step, message)
+
+    def _findings(self, scalars: Mapping[str, float]) -> Iterator[str]:
+        """What is wrong, as the trainer sees it, and as the scale of fp16's losses shows it."""
         if can(self.trainer, Diagnoses):
-            found = cast(Diagnoses, self.trainer).diagnose(scalars)
-            for message in self.health.new_findings(check_findings(self.trainer, found)):
-                self.notices.health(self.step, message)
+            yield from check_findings(self.trainer, cast(Diagnoses, self.trainer).diagnose(scalars))
+        scaler = self.fabric.scaler
+        if scaler is not None and (scale := scaler.get_scale()) < 1:
+            yield (
+                f"the scale of losses in fp16 has fallen to {scale:.2g}: steps are being left out, as their "
+                "gradients are not finite; set run.precision to 'bf16' or '32', or lower the learning rate"
+            )
 
     def _speed(self) -> float:
         """Images a second of training, over all roles, since the log before."""
@@ -250,6 +262,14 @@ class Engine:
         self._mark = (self.step, seconds)
         images = (self.step - step_before) * self.recipe.options.batch_size * len(self.streams)
         return images / (seconds - seconds_before) if seconds > seconds_before else 0.0
+
+    def _check_sound(self) -> None:
+        """Raises `RunError` where what has been metered is not finite, or the weights are no longer."""
+        largest = {
+            f"the weights of {name}": get_total_norm(network.parameters(), math.inf).item()
+            for name, network in modules_of(self.trainer).items()
+        }
+        self._check_finite({**self.meter.means(), **largest})
 
     def _check_finite(self, scalars: Mapping[str, float]) -> None:
         wrong = [name for name, value in scalars.items() if not math.isfinite(value)]
@@ -278,6 +298,8 @@ class Engine:
     def evaluate_due(self) -> bool:
         """Run the evaluators whose turn it is; True if the selected metric has improved."""
         due = [use for use in self.recipe.evaluators if use.every and self.step % use.every == 0]
+        if due:
+            self._check_sound()
         found = together([self.evaluate(use, self.folder.figures(self.step)) for use in due])
         return self.selector.improves(self.step, found["scalars"], found["tainted"])
 
@@ -294,6 +316,7 @@ class Engine:
             step=self.step,
             steps=self.total,
             seed=derived_seed("evaluation", self.recipe.seed, use.label),
+            run_seed=self.recipe.seed,
             run=self.info.folder,
             folder=folder,
             cache=self.data.cache.context.cache,

@@ -1,26 +1,23 @@
-"""Runs evaluators: checks that they fit the trainer, keeps training untouched, keeps all that they say."""
+"""Runs evaluators: checks that they fit the trainer, keeps all that they say."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from pluglab.capabilities import can, members_of, words_of
 from pluglab.data.evaluation_data import Evaluated
 from pluglab.data.run_data import RunData
 from pluglab.engine.selection import Promises, Tainted
+from pluglab.engine.untouched import evaluating, unchanged
 from pluglab.errors import Problem, RecipeError, did_you_mean
 from pluglab.figures import save_figure
 from pluglab.plugins.contracts import ContractError, place_in
 from pluglab.plugins.returned import check_evaluation
 from pluglab.protocols import Checks, Evaluation, EvaluationContext, Evaluator, Figure, RoleData
 from pluglab.recipe.recipe import EvaluatorUse, Recipe, digest_of
-from pluglab.training.trainer import modules_of, set_mode
 
 # Before the training ---------------------------------------------------------------------------------
 
@@ -101,22 +98,6 @@ def _promise(evaluator: Checks, trainer: object, view: RoleData) -> Mapping[str,
 # An evaluation ---------------------------------------------------------------------------------------
 
 
-@contextmanager
-def evaluating(trainer: object, seed: int) -> Iterator[None]:
-    """Evaluation mode, no gradients, random numbers of its own: training goes on as if nothing had been."""
-    training = {name: module.training for name, module in modules_of(trainer).items()}
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    set_mode(trainer, "eval")
-    try:
-        with torch.random.fork_rng(devices), torch.no_grad():
-            torch.manual_seed(seed)
-            yield
-    finally:
-        set_mode(trainer, "train")
-        for name, module in modules_of(trainer).items():
-            module.train(training.get(name, True))
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What one evaluator found at one step. `figures` are the files that were made of its pictures, `names`
@@ -159,7 +140,7 @@ def evaluate(
     evaluator: Evaluator, trainer: object, data: RoleData, context: EvaluationContext
 ) -> tuple[Evaluation, dict[str, dict[str, str]]]:
     """Run one evaluator, and save its pictures in `context.folder`."""
-    with evaluating(trainer, context.seed):
+    with evaluating(trainer, context.seed), unchanged(trainer, evaluator):
         found = check_evaluation(evaluator, evaluator.evaluate(trainer, data, context))
     saved = {}
     for name, figure in found.figures.items():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import MixedPrecision, Precision
 from torch import Tensor, nn
+from torch.amp.grad_scaler import OptState
 
 from pluglab.errors import UserError
 from pluglab.recipe.keys import Machine
@@ -68,6 +71,42 @@ class Autocast(MixedPrecision):
     """
 
     backward = Precision.backward
+    within_batch = False
+
+    def optimizer_step(self, optimizer: Any, **kwargs: Any) -> Any:
+        """A step, left out where gradients are not finite. Within a batch the scale stays as it is, since the
+        gradients of another optimizer may have been taken under it."""
+        if self.scaler is None:
+            return super().optimizer_step(optimizer, **kwargs)
+        self._begin_again(optimizer)
+        output = self.scaler.step(optimizer, **kwargs)
+        if not self.within_batch:
+            self.scaler.update()
+        return output
+
+    def unscale_gradients(self, optimizer: torch.optim.Optimizer) -> None:
+        self._begin_again(optimizer)
+        super().unscale_gradients(optimizer)
+
+    def _begin_again(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let an optimizer step several times under one scale, as a critic does: what its last step found in
+        its gradients is kept, under a key that is no id, until the scale is updated."""
+        if self.scaler is None:
+            return
+        states = self.scaler._per_optimizer_states
+        if states[id(optimizer)]["stage"] is OptState.STEPPED:
+            states[-len(states)] = states.pop(id(optimizer))
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Inside, the scale of losses stays; afterwards it is updated by all the steps."""
+        self.within_batch = True
+        try:
+            yield
+        finally:
+            self.within_batch = False
+        if self.scaler is not None and self.scaler._per_optimizer_states:
+            self.scaler.update()
 
 
 PRECISIONS: dict[str, Literal["bf16-mixed", "16-mixed"]] = {"bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -83,8 +122,14 @@ class LabFabric(Fabric):
         plugins: Any = [Autocast(mixed, hardware.device)] if mixed else None
         super().__init__(accelerator=hardware.device, devices=hardware.devices, plugins=plugins)
         self.hardware = hardware
+        self.begin()
 
+    def begin(self) -> None:
+        """Begin a run, with nothing left over from one before."""
         self.accumulation = Accumulation()
+        precision = self.strategy.precision
+        if isinstance(precision, Autocast) and precision.scaler is not None:
+            precision.scaler = torch.amp.GradScaler(precision.device)
 
     @property
     def scaler(self) -> torch.amp.GradScaler | None:
@@ -92,9 +137,28 @@ class LabFabric(Fabric):
         found: torch.amp.GradScaler | None = getattr(self.strategy.precision, "scaler", None)
         return found
 
+    def batch(self) -> AbstractContextManager[None]:
+        """Around all that is done with one batch, so that its losses have one scale."""
+        precision = self.strategy.precision
+        return precision.batch() if isinstance(precision, Autocast) else nullcontext()
+
     def backward(self, tensor: Tensor, *args: Any, **kwargs: Any) -> None:
         """Gradients of `tensor`, scaled as the optimizers' steps expect them."""
         super().backward(tensor if self.scaler is None else self.scaler.scale(tensor), *args, **kwargs)
+
+    def setup_optimizers(self, *optimizers: torch.optim.Optimizer) -> Any:
+        for optimizer in optimizers:
+            optimizer.register_step_pre_hook(self._refuse_early)
+        return super().setup_optimizers(*optimizers)
+
+    def _refuse_early(self, *_: object) -> None:
+        """Raises `UserError` for a step before the last part of a batch."""
+        now = self.accumulation
+        if not now.last:
+            raise UserError(
+                f"the trainer steps an optimizer after part {now.part + 1} of {now.parts} of a batch",
+                help=["leave gradient_accumulation_steps out", "a trainer that ends in update() can do it"],
+            )
 
     def setup_module(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         if self.hardware.channels_last:

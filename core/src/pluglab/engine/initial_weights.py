@@ -17,7 +17,7 @@ from pluglab.protocols import DataContext
 from pluglab.storage.checkpoints import Checkpoints
 from pluglab.storage.run_folder import RunFolder, is_experiment, is_run, run_folders
 from pluglab.training.ema import EMA
-from pluglab.training.trainer import modules_of
+from pluglab.training.trainer import modules_of, plain_module
 
 WRAPPED = {"module", "_orig_mod", "_forward_module"}  # parts of names that wrappers of networks add
 WRAPPERS = ("state_dict", "model", "model_state_dict", "weights", "trainer")
@@ -38,33 +38,36 @@ class InitialWeights:
         A name is that of the network and the tensor, 'generator.0.weight'; names of tensors alone go to the
         network that has most of them. Raises `UserError` where nothing fits.
         """
-        averages = _averages(trainer)
-        parts: dict[str, Any] = {**modules_of(trainer), **averages}
+        averages, networks = _averages(trainer), modules_of(trainer)
+        parts: dict[str, Any] = {**networks, **averages}
         states = {part: owner.state_dict() for part, owner in parts.items()}
         full = {part: self._fitting(state, f"{part}.") for part, state in states.items()}
         bare = {part: self._fitting(state, "") for part, state in states.items()}
         most = max(map(len, bare.values()), default=0)
-        taken, kept = set[str](), dict[str, list[str]]()
+        found = {part: {**(bare[part] if len(bare[part]) == most else {}), **full[part]} for part in parts}
         for part, owner in parts.items():
-            found = {**(bare[part] if len(bare[part]) == most else {}), **full[part]}
-            owner.load_state_dict(
-                {**states[part], **{key: self.tensors[name] for key, name in found.items()}}
-            )
-            taken |= set(found.values())
-            kept[part] = [key for key in states[part] if key not in found]
-            if part in averages and not found:  # no average of its own: it follows its network
-                averages[part].restart()
+            given = {key: self.tensors[name] for key, name in found[part].items()}
+            owner.load_state_dict({**states[part], **given})
+        following = {
+            part: name
+            for part, average in averages.items()
+            for name, network in networks.items()
+            if found[name] and not found[part] and plain_module(network) is average.source
+        }
+        for part in following:
+            averages[part].restart()
+        taken = {name for names in found.values() for name in names.values()}
         if not taken:
             help = [f"it holds {_some(self.tensors)}", f"the trainer has the networks {', '.join(parts)}"]
             raise UserError(f"no weight of {self.source} fits the trainer by name and shape", help=help)
-        unused = [name for name in self.tensors if name not in taken]
-        kept = {part: keys for part, keys in kept.items() if keys}
+        kept = {part: [key for key in states[part] if key not in found[part]] for part in parts}
         return {
             "source": self.source,
             "digest": self.digest,
             "taken": len(taken),
-            "kept": kept,
-            "unused": unused,
+            "kept": {part: keys for part, keys in kept.items() if keys and part not in following},
+            "following": following,
+            "unused": [name for name in self.tensors if name not in taken],
         }
 
     def _fitting(self, state: Mapping[str, Any], prefix: str) -> dict[str, str]:
@@ -81,6 +84,8 @@ def words_of(report: Mapping[str, Any]) -> list[str]:
     """What was taken and what was not, in lines."""
     kept = sum(map(len, report["kept"].values()))
     lines = [f"starting from {report['source']}: {report['taken']} tensors taken"]
+    for average, network in report["following"].items():
+        lines.append(f"  the average '{average}' starts as a copy of '{network}'")
     if kept:
         names = [f"{part}.{key}" for part, keys in report["kept"].items() for key in keys]
         lines.append(f"  as usual start {kept} that it lacks, or has of another shape: {_some(names)}")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pluglab.engine.evaluation import Outcome
 from pluglab.engine.rng_state import unchanged_random_state
+from pluglab.plain import copied
 from pluglab.plugins.loading import Plugins, left_out
 from pluglab.protocols import RunInfo
 from pluglab.storage.run_folder import RunFolder
@@ -35,7 +39,7 @@ class Notices:
 
     def step_logged(self, step: int, scalars: Mapping[str, float]) -> None:
         self._record("step", step=step, scalars=scalars)
-        self._tell("step_logged", step=step, scalars=dict(scalars))
+        self._tell("step_logged", step=step, scalars=scalars)
 
     def evaluated(self, outcome: Outcome, *, afterwards: bool = False) -> None:
         name, mark = outcome.use.label, {"afterwards": True} if afterwards else {}
@@ -60,16 +64,29 @@ class Notices:
             self.history.append(kind, **values)
 
     def _tell(self, moment: str, **arguments: Any) -> None:
-        """Whoever watches may draw random numbers: the training goes on as if nobody had."""
+        """Whoever watches has a copy of its own, and the training goes on as if nobody had."""
         if not self.active:
             return
-        with unchanged_random_state():
+        with _untouched():
             for observer in list(self.observers):
                 method = getattr(observer, moment, None)
                 try:
                     if method is not None:
-                        method(self.info, **arguments)
+                        method(copied(self.info), **copied(arguments))
                 except (Exception, SystemExit) as error:
                     self.observers.remove(observer)
-                    left_out(f"observer '{type(observer).__name__}'", moment, error)
+                    left_out(f"observer '{type(observer).__name__}'", moment, self.info, error)
             self.plugins.notify(f"lab_{moment}", run=self.info, **arguments)
+
+
+@contextmanager
+def _untouched() -> Iterator[None]:
+    """Whatever is done inside, torch is afterwards as it was."""
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    try:
+        with unchanged_random_state(), torch.set_grad_enabled(torch.is_grad_enabled()):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)

@@ -39,6 +39,14 @@ def unchanged_random_state() -> Iterator[None]:
         restore_random_state(state)
 
 
+@contextmanager
+def own_random_numbers(seed: int) -> Iterator[None]:
+    """What is drawn inside is a function of the seed; every generator is afterwards as it was."""
+    with unchanged_random_state():
+        seed_everything(seed)
+        yield
+
+
 def restore_random_state(state: Mapping[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.is_available():

@@ -18,6 +18,7 @@ from pluglab.experiments.experiment import Experiment
 from pluglab.experiments.prepare import Prepared
 from pluglab.experiments.session import Session
 from pluglab.experiments.summary import write_results
+from pluglab.plugins.loading import left_out
 from pluglab.plugins.returned import check_failures
 from pluglab.protocols import Job, Launcher
 from pluglab.storage.failures import clear_frames, recording_failures
@@ -27,23 +28,40 @@ from pluglab.storage.run_folder import RunFolder, start_facts
 def execute(experiment: Experiment, session: Session) -> None:
     """Run what is not finished, by the launcher of the recipe. A run that fails is noted, and the others go
     on; an interrupt ends them all, saved, with an `InterruptedRunError`."""
-    chosen = experiment.prepared[0].recipe.options.run.launcher
-    launcher: Launcher = chosen.build()
-    if session.launch(experiment.prepared[0].recipe.options.run).world_size > 1 and chosen.name != "in_turn":
-        raise UserError(
-            "runs on several devices go one after another", help=["leave --jobs and `launcher` out"]
-        )
-    jobs = list(_unfinished(experiment, session))
     try:
-        failures = check_failures(launcher, launcher.launch(jobs, session.log))
+        failures = _launch(experiment, session)
     except InterruptedRunError as error:
         error.help = (f"go on with: lab resume {shlex.quote(str(experiment.folder))}",)
+        raise
+    except UserError as error:
+        if not any(run.is_held() for run in experiment.runs):  # by another process; else something is written
+            error.exit_code = RunError.exit_code
         raise
     finally:
         if session.is_main_process:
             write_results(experiment)
     for label, failure in failures.items():
-        experiment.failures[label] = failure if isinstance(failure, LabError) else RunError(str(failure))
+        told = failure if isinstance(failure, LabError) else RunError(str(failure) or repr(failure))
+        experiment.failures[label] = told
+
+
+def _launch(experiment: Experiment, session: Session) -> dict[str, Exception]:
+    """The failures by label, also of runs that the launcher has left without a word."""
+    machine = experiment.prepared[0].recipe.options.run
+    launcher: Launcher = machine.launcher.build()
+    if session.launch(machine).world_size > 1 and machine.launcher.name != "in_turn":
+        raise UserError(
+            "runs on several devices go one after another", help=["leave --jobs and `launcher` out"]
+        )
+    jobs = list(_unfinished(experiment, session))
+    failures = dict(check_failures(launcher, launcher.launch(jobs, session.log)))
+    for job in jobs if session.is_main_process else ():
+        left = job.failure()
+        if left is not None and job.run.read()["status"] == "pending":
+            left = RunError("its launcher has not started it")
+        if left is not None:
+            failures.setdefault(job.label, left)
+    return failures
 
 
 def _unfinished(experiment: Experiment, session: Session) -> Iterator[RunJob]:
@@ -137,8 +155,7 @@ def new_engine(experiment: Experiment, index: int, session: Session, observers: 
 def _execute_run(experiment: Experiment, index: int, session: Session) -> None:
     """One run from its newest checkpoint to its results."""
     run, item = experiment.runs[index], experiment.prepared[index]
-    observers = [component.build() for component in item.recipe.options.run.observers]
-    engine = new_engine(experiment, index, session, observers)
+    engine = new_engine(experiment, index, session, list(_observers(experiment, index, session)))
     resumed = engine.resume()
     if resumed:
         session.log(f"{item.label}: resuming after step {engine.step}")
@@ -163,6 +180,22 @@ def _execute_run(experiment: Experiment, index: int, session: Session) -> None:
         seconds = round(time.perf_counter() - start, 2)
         record(status=status, step=engine.step, session_seconds=seconds, data=item.data.facts())
         engine.notices.run_finished(status, results)
+
+
+def _observers(experiment: Experiment, index: int, session: Session) -> Iterator[Any]:
+    """Those of the recipe, made for one run. One that cannot be made is left out, unless it says that the
+    user is at fault."""
+    recipe = experiment.prepared[index].recipe
+    for number, component in enumerate(recipe.options.run.observers if session.is_main_process else ()):
+        try:
+            with recipe.error_location(("run", "observers", number)):
+                made = component.build()
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            left_out(f"observer '{component.name}'", "__init__", experiment.info(index), error)
+        else:
+            yield made
 
 
 def _initialize(engine: Engine, item: Prepared, session: Session) -> Iterator[tuple[str, Any]]:

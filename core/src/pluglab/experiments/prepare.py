@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
+from pluglab.capabilities import Classifies
 from pluglab.data.run_data import DatasetCache, Recorded, RunData
+from pluglab.data.value_range import check_range
 from pluglab.engine.evaluation import check_fit, promises_of
 from pluglab.engine.initial_weights import InitialWeights, find_weights
 from pluglab.engine.selection import Promises, check_selection
+from pluglab.engine.untouched import evaluating
+from pluglab.errors import LabError
 from pluglab.experiments.session import Session
 from pluglab.protocols import run_label
 from pluglab.recipe.recipe import Recipe, digest_of
+from pluglab.training.trainer import TrainerBase, refuse_hidden
 
 
 @dataclass
@@ -79,6 +85,7 @@ def prepare(
             promises[item.recipe.variant] = _promises(item, cache, weights)
         item.promises = promises[item.recipe.variant]
         if to_train:
+            check_range(item.data)
             check_selection(item.recipe, item.promises, item.data.hidden())
     return prepared
 
@@ -89,11 +96,33 @@ def _promises(item: Prepared, cache: DatasetCache, weights: InitialWeights | Non
     recipe = item.recipe
     with recipe.error_location(("trainer", "name")):
         trainer = recipe.options.trainer.build(item.data.specs())
+        if isinstance(trainer, TrainerBase):
+            refuse_hidden(trainer)
     if weights is not None:
         with recipe.error_location(("init",)):
             weights.put_into(trainer)
+    _try_further_roles(item, trainer)
     evaluators = []
     for index, use in enumerate(recipe.evaluators):
         with recipe.error_location(("evaluate", index, "name")):
             evaluators.append(cache.evaluator(use.component))
     return promises_of(recipe, evaluators, trainer, item.data)
+
+
+def _try_further_roles(item: Prepared, trainer: Any) -> None:
+    """See that a trainer takes images of roles that it does not learn from, where evaluators will ask it to.
+
+    Raises `RecipeError` where it says that it does not. Nothing else counts: it has not been set up yet.
+    """
+    learned = {role.name for role in item.data.roles}
+    asked = any(Classifies in use.component.target.needs for use in item.recipe.evaluators)
+    for role in [role for role in item.recipe.data if role not in learned] if asked else ():
+        images = item.data.split(role, "train").spec.blank()
+        with item.recipe.error_location(("data", role)), evaluating(trainer, seed=0), catch_warnings():
+            simplefilter("ignore")  # of a model that has not learned yet
+            try:
+                trainer.predict(images, role)
+            except LabError:
+                raise
+            except Exception:
+                return

@@ -15,7 +15,9 @@ from pydantic import Field
 
 from pluglab.components import Options
 from pluglab.engine.signals import Signals
+from pluglab.errors import RunError
 from pluglab.protocols import Job
+from pluglab.storage.run_folder import RunFolder
 
 SECONDS_BETWEEN_LOOKS = 0.2
 
@@ -108,4 +110,10 @@ class Worker:
     def failure(self) -> Exception | None:
         """Why an ended process has not brought its run to an end."""
         self.relay.join()
-        return self.job.failure()
+        failure, number = self.job.failure(), -self.process.returncode
+        if failure is None or number <= 0 or RunFolder(self.job.folder).read()["status"] == "failed":
+            return failure
+        names = {known.value: known.name for known in signal.Signals}
+        often = ["often the machine ran out of memory: fewer --jobs, or a smaller batch_size"]
+        help = often if number == signal.SIGKILL else []
+        return RunError(f"its process was killed by {names.get(number, f'signal {number}')}", help=help)

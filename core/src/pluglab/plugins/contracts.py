@@ -6,6 +6,7 @@ Targets are checked when they are first loaded. `pluglab.plugins.returned` check
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,17 @@ def place_of(thing: object) -> str:
         return f"{inspect.getsourcefile(thing)}:{inspect.getsourcelines(thing)[1]}"
     except (OSError, TypeError):
         return ""
+
+
+def place_of_option(config: type, name: str) -> str:
+    """'file:line' of an option in the `Config` that declares it."""
+    owner = next((base for base in config.__mro__ if name in annotations_of(base)), config)
+    try:
+        lines, first = inspect.getsourcelines(owner)
+    except (OSError, TypeError):
+        return ""
+    found = (number for number, line in enumerate(lines) if re.match(rf"\s*{name}\s*:", line))
+    return f"{inspect.getsourcefile(owner)}:{first + next(found, 0)}"
 
 
 def place_in(owner: object, member: str) -> str:

@@ -28,7 +28,7 @@ def lab_register(registry: Registrar) -> None:
 
 @hookspec
 def lab_commands(app: typer.Typer) -> None:
-    """Add commands to `lab`."""
+    """Add commands to `lab`. A plugin that takes the name of another command is left out, with a warning."""
 
 
 @hookspec

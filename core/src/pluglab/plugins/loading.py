@@ -9,29 +9,40 @@ import inspect
 import os
 import re
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
 import pluglab
 from pluglab.errors import UserError, did_you_mean
+from pluglab.plain import copied
 from pluglab.plugins import builtin, hookspecs
+from pluglab.plugins.commands import only_adding, place_of_code
 from pluglab.plugins.registry import Registrar, Registry
 
+if TYPE_CHECKING:
+    from pluglab.protocols import RunInfo
+
 GROUP = "pluglab"
+HEAVY = "torch", "torchvision", "numpy", "sklearn", "tensorboard", "pandas", "matplotlib"
 Status = Literal["ok", "broken", "incompatible", "disabled"]
 
 
 @dataclass(frozen=True)
 class PluginReport:
-    """What became of one plugin. `distribution` is 'pluglab' for built-in ones, a path for a file."""
+    """What became of one plugin. `distribution` is 'pluglab' for built-in ones, a path for a file.
+
+    `seconds` is how long it took to load, `heavy` are those of `HEAVY` that it brought in.
+    """
 
     name: str
     distribution: str
@@ -39,6 +50,8 @@ class PluginReport:
     status: Status
     error: str = ""
     components: int = 0
+    seconds: float = field(default=0.0, compare=False)
+    heavy: tuple[str, ...] = field(default=(), compare=False)
 
 
 _packages: set[str] = set()
@@ -88,12 +101,18 @@ class Plugins:
         if clash := _incompatibility(entry.dist):
             self.reports.append(PluginReport(entry.name, distribution, version, "incompatible", clash))
             return
+        there, start = set(sys.modules), time.perf_counter()
         status, error, count = self._attempt(entry)
-        self.reports.append(PluginReport(entry.name, distribution, version, status, error, count))
+        seconds = time.perf_counter() - start
+        heavy = tuple(name for name in HEAVY if name in sys.modules and name not in there)
+        self.reports.append(
+            PluginReport(entry.name, distribution, version, status, error, count, seconds, heavy)
+        )
 
     def _attempt(self, entry: EntryPoint) -> tuple[Status, str, int]:
         try:
-            return "ok", "", self._register(entry.load(), entry.name)
+            with redirect_stdout(sys.stderr):  # what a command prints on stdout stays clean
+                return "ok", "", self._register(entry.load(), entry.name)
         except (Exception, SystemExit) as error:
             return "broken", one_line(error), 0
 
@@ -106,7 +125,8 @@ class Plugins:
             message = f"the plugin file {path} cannot be loaded: there is a plugin '{path.stem}' already"
             raise UserError(message, help=["give the file another name"])
         try:
-            count = self._register(_import_file(path), path.stem)
+            with redirect_stdout(sys.stderr):
+                count = self._register(_import_file(path), path.stem)
         except (Exception, SystemExit) as error:
             where = _last_line_in(error, path)
             raise UserError(
@@ -148,31 +168,28 @@ class Plugins:
                 raise UserError(message, help=help, where=entry.where)
             self._mark_broken(entry.plugin, f"{message} ({entry.where})")
 
-    def notify(self, hook: str, **arguments: Any) -> None:
-        """Call a life-cycle hook of every plugin. One that raises is dropped with a warning, so that an
-        observer cannot end a training."""
+    def notify(self, hook: str, *, run: RunInfo, **arguments: Any) -> None:
+        """Call a life-cycle hook of every plugin, each with a copy of its own. One that raises is dropped
+        with a warning, so that an observer cannot end a training."""
         for implementation in self._implementations(hook):
             try:
-                _call(implementation, arguments)
+                _call(implementation, copied({"run": run, **arguments}))
             except (Exception, SystemExit) as error:
                 name = implementation.plugin_name
                 self._manager.unregister(name=name)
-                left_out(f"plugin '{name}'", hook, error)
+                left_out(f"plugin '{name}'", hook, run, error)
 
     def add_commands(self, app: Any) -> None:
-        """Let plugins add commands; a plugin that fails here, or hides a command, is reported as broken."""
+        """Let plugins add commands; one that fails here, or takes a name that there is, is broken."""
         for implementation in self._implementations("lab_commands"):
-            before = list(app.registered_commands)
-            taken = set(map(_command_name, before))
             try:
-                _call(implementation, {"app": app})
-                for command in app.registered_commands[len(before) :]:
-                    if _command_name(command) in taken:
-                        raise ValueError(f"there is a command '{_command_name(command)}' already")
+                with only_adding(app), redirect_stdout(sys.stderr):
+                    _call(implementation, {"app": app})
             except (Exception, SystemExit) as error:
-                app.registered_commands[:] = before
-                where = _place(implementation.function)
-                self._mark_broken(implementation.plugin_name, f"{one_line(error)} ({where})")
+                where = place_of_code(getattr(error, "function", None), implementation.function)
+                words = f"{one_line(error)} ({where})"
+                warn(f"plugin '{implementation.plugin_name}' is left out: {words}")
+                self._mark_broken(implementation.plugin_name, words)
 
     def versions(self) -> dict[str, str]:
         """Name and version of each installed plugin that is loaded, the core's aside."""
@@ -184,10 +201,8 @@ class Plugins:
         if self._manager.has_plugin(name):
             self._manager.unregister(name=name)
         self.reports = [
-            PluginReport(r.name, r.distribution, r.version, "broken", error, r.components)
-            if r.name == name
-            else r
-            for r in self.reports
+            replace(report, status="broken", error=error) if report.name == name else report
+            for report in self.reports
         ]
 
 
@@ -265,13 +280,8 @@ def _check_hooks(module: ModuleType) -> None:
         for asked, parameter in inspect.signature(value).parameters.items():
             if asked not in given and parameter.default is parameter.empty:
                 raise TypeError(
-                    f"{name} is given ({', '.join(given)}), and asks for '{asked}' ({_place(value)})"
+                    f"{name} is given ({', '.join(given)}), and asks for '{asked}' ({place_of_code(value)})"
                 )
-
-
-def _place(function: Any) -> str:
-    code = inspect.unwrap(function).__code__
-    return f"{code.co_filename}:{code.co_firstlineno}"
 
 
 def _call(implementation: pluggy.HookImpl, arguments: dict[str, Any]) -> None:
@@ -292,14 +302,14 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def left_out(who: str, moment: str, error: BaseException) -> None:
+def left_out(who: str, moment: str, run: RunInfo, error: BaseException) -> None:
     """Warn of an observer that is not called any more."""
-    message = f"{who} failed in {moment} and is left out from here on: {one_line(error)}"
-    warnings.warn(message, stacklevel=3)
+    warn(f"{who} failed in {moment} ({run.label}) and is left out from here on: {one_line(error)}")
 
 
-def _command_name(command: Any) -> str:
-    return str(command.name or command.callback.__name__.replace("_", "-"))
+def warn(message: str) -> None:
+    """Warn each time; Python by itself does so only where the words are new."""
+    warnings.warn_explicit(message, UserWarning, __file__, 1)
 
 
 def one_line(error: BaseException) -> str:

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,11 +85,10 @@ class Entry:
                 f"{self.kind} '{self.name}' of plugin '{self.plugin}' cannot be loaded: "
                 f"{type(error).__name__}: {error}",
                 help=[
-                    f"its target is {self.target}, registered in {self.where}"
-                    if self.where
-                    else f"its target is {self.target}",
+                    f"its target is {self.target}",
                     "`lab list plugins` shows where the plugin comes from",
                 ],
+                where=self.where,
             ) from error
 
     def documentation(self) -> str:
@@ -97,7 +97,8 @@ class Entry:
 
 def _import(target: str) -> Any:
     module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    with redirect_stdout(sys.stderr):  # what a command prints on stdout stays clean
+        return getattr(importlib.import_module(module), attribute)
 
 
 class Registrar:

@@ -90,8 +90,8 @@ class Recipe:
         except RecipeError:
             raise
         except UserError as error:
-            author = [f"raised for {error.where}"] if error.where else []
-            raise self.error(path, error.message, help=[*error.help, *author]) from error
+            problem = self.problem(path, error.message, help=error.help)
+            raise RecipeError([replace(problem, author=error.where)]) from error
 
     def to_dict(self) -> dict[str, Any]:
         """Every option, defaults included, as a recipe would hold it; running it repeats the run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -11,7 +11,8 @@ from pydantic_core import PydanticUndefined
 
 from pluglab.components import Component, Reference, config_class, nested_of, reference_of
 from pluglab.errors import KeyPath, Problem, UserError, did_you_mean
-from pluglab.plugins.registry import Registry, a, plural
+from pluglab.plugins.contracts import ContractError, place_of_option
+from pluglab.plugins.registry import Entry, Registry, a, plural
 from pluglab.recipe.validation import coerced, problems_of, unknown_option
 
 
@@ -36,16 +37,23 @@ class Resolver:
         if not isinstance(table, Mapping) or not isinstance(table.get("name"), str):
             self._report_unnamed(kind, value, path)
             return None
+        named_at = (*path, "name") if isinstance(value, Mapping) else path
         try:
             entry = self.registry.find(kind, table["name"])
             model = config_class(entry)
+            _check_kinds(self.registry, model, f"{kind} '{entry.name}'")
         except UserError as error:
-            where = (*path, "name") if isinstance(value, Mapping) else path
-            author = [f"the plugin's author wrote it in {error.where}"] if error.where else []
-            self.report(where, error.message, help=[*error.help, *author])
+            self.report(named_at, error.message, help=error.help, author=error.where)
             return None
         options = {key: item for key, item in table.items() if key != "name"}
-        config = self.options(model, options, path, f"{kind} '{entry.name}'", f"lab show {kind} {entry.name}")
+        owner, before = f"{kind} '{entry.name}'", len(self.problems)
+        config = self.options(model, options, path, owner, f"lab show {kind} {entry.name}")
+        for index, problem in enumerate(self.problems[before:], before):
+            inner = problem.path[len(path) :]
+            if inner and not problem.author and not _is_given(options, inner):
+                author = place_of_option(model, str(inner[0])) or entry.where
+                blamed = _of_default(problem, inner, owner)
+                self.problems[index] = replace(blamed, path=named_at, at_value=True, author=author)
         return Component(entry, config, table["name"]) if config is not None else None
 
     def _report_unnamed(self, kind: str, value: Any, path: KeyPath) -> None:
@@ -119,9 +127,11 @@ class Resolver:
         items = [self.component(kind, item, (*path, i)) for i, item in enumerate(value)]
         return [item for item in items if item is not None]
 
-    def report(self, path: KeyPath, message: str, note: str = "", help: Sequence[str] = ()) -> None:
+    def report(
+        self, path: KeyPath, message: str, note: str = "", help: Sequence[str] = (), author: str = ""
+    ) -> None:
         """Note something wrong with the value at `path`."""
-        self.problems.append(Problem(message, note=note, help=tuple(help), path=path, at_value=True))
+        self.problems.append(Problem(message, None, note, tuple(help), path, at_value=True, author=author))
 
 
 def make(registry: Registry, kind: str, name: str, **options: Any) -> Component:
@@ -132,6 +142,49 @@ def make(registry: Registry, kind: str, name: str, **options: Any) -> Component:
         lines = [" ".join(filter(None, (p.message, p.note))) for p in resolver.problems]
         raise UserError("; ".join(lines), help=resolver.problems[0].help)
     return component
+
+
+def check_defaults(registry: Registry, entry: Entry) -> None:
+    """Raises `ContractError` for an option of a component whose default, or kind, its author got wrong."""
+    resolver, path = Resolver(registry), ("name",)
+    resolver.component(entry.kind, {"name": entry.qualified}, ())
+    for problem in resolver.problems:
+        if problem.author and problem.path == path:
+            raise ContractError(problem.message, help=problem.help, where=problem.author)
+
+
+def _check_kinds(registry: Registry, model: type[BaseModel], owner: str) -> None:
+    """Raises `ContractError` for an option that is a component of a kind which nobody declares."""
+    for name, info in model.model_fields.items():
+        if nested := nested_of(info):
+            _check_kinds(registry, nested, owner)
+        reference = reference_of(info)
+        kind = reference[0].kind if reference else ""
+        if kind and registry.kind(kind) is None and not registry.entries(kind):
+            guess = did_you_mean(kind, [known.name for known in registry.kinds()])
+            message = f"the option '{name}' of {owner} is {a(kind)}, and no plugin declares that kind"
+            help = [guess or "`lab list kinds` shows those that there are, `lab list plugins` what is loaded"]
+            raise ContractError(message, help=help, where=place_of_option(model, name))
+
+
+def _is_given(table: Any, path: KeyPath) -> bool:
+    """Whether a recipe's table says what is at `path`, or names what it is in."""
+    for part in path:
+        if not isinstance(table, (Mapping, list)):
+            return True
+        if part not in (table if isinstance(table, Mapping) else range(len(table))):
+            return False
+        table = table[part]  # type: ignore[index]
+    return True
+
+
+def _of_default(problem: Problem, inner: KeyPath, owner: str) -> Problem:
+    """The same in words about an option that a recipe does not give."""
+    default = f"the default of '{inner[0]}' of {owner}"
+    if len(inner) == 1 and problem.note:
+        return replace(problem, message=f"{default} {problem.note}", note="")
+    help = (*filter(None, [problem.note]), *problem.help)
+    return replace(problem, message=f"{default}: {problem.message}", note="", help=help)
 
 
 def _validated(

@@ -40,7 +40,8 @@ def problems_of(
             fields = getattr(_model_at(model, loc[:-1]), "model_fields", ())
             yield unknown_option(loc, did_you_mean(str(loc[-1]), fields), owner)
         else:
-            notes.setdefault(_real(loc, table), []).append(_note(item))
+            default = loc[:1] if loc and loc[0] in model.model_fields else ()
+            notes.setdefault(_real(loc, table) or default, []).append(_note(item))
     for path, found in notes.items():
         yield wrong_option(path, _alternatives(found), owner)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -22,11 +22,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _new(path, Path.touch, 0o666)
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
         put_in_place(temporary, path)
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -39,9 +36,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path`, which takes its place at the end; after an error nothing changes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    unfinished = _new(path, Path.mkdir, 0o777)
     try:
-        unfinished.chmod(0o777 & ~_umask())
         yield unfinished
         for file in unfinished.rglob("*"):
             _sync(file)
@@ -82,8 +78,13 @@ def _sync(path: Path) -> None:
             os.close(descriptor)
 
 
-def _umask() -> int:
-    """The user's mask of permissions, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _new(path: Path, make: Callable[..., None], mode: int) -> Path:
+    """A fresh file or folder beside `path`, with the permissions that the user's umask leaves of `mode`.
+
+    `tempfile` makes them the owner's alone, and the umask can only be read by setting it, for all threads.
+    """
+    while True:
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        with suppress(FileExistsError):
+            make(fresh, mode=mode, exist_ok=False)
+            return fresh

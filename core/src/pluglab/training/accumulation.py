@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -12,6 +12,8 @@ class Accumulation:
     part: int = 0
     parts: int = 1
     max_grad_norm: float | None = None
+    updated: set[int] = field(default_factory=set, compare=False, repr=False)
+    """The ids of the optimizers that this part has been given to."""
 
     @property
     def first(self) -> bool:

@@ -65,9 +65,18 @@ class TrainerBase:
         """One optimizer step down the gradient of `loss`, or a part of one where steps are accumulated.
 
         With `gradient`, `loss` may have any shape, and this is the gradient with respect to it, of a mean
-        over the batch. Gradients are scaled for fp16 and clipped as the recipe says.
+        over the batch. Gradients are scaled for fp16 and clipped as the recipe says. Raises `ContractError`
+        for a second step of an optimizer on one part of a batch, whose parts make one step.
         """
         now = accumulation_of(self.fabric)
+        if now.parts > 1 and id(optimizer) in now.updated:
+            raise ContractError(
+                f"{type(self).__name__}.step updates one optimizer several times, and no such step can be "
+                "accumulated over parts of a batch",
+                help=["leave gradient_accumulation_steps out, or add up the losses and update once"],
+                where=place_in(self, "step"),
+            )
+        now.updated.add(id(optimizer))
         if now.first:
             optimizer.zero_grad(set_to_none=True)
         if gradient is None:

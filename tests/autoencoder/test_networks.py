@@ -8,6 +8,7 @@ from torch import nn
 
 from pluglab.errors import UserError
 from pluglab.recipe.resolve import make
+from tests.layers import operations
 
 from .conftest import spec_of
 
@@ -35,6 +36,19 @@ def test_the_layers_for_64_pixels_are_the_printed_ones(registry) -> None:
     assert count[0] == sum(16 * a * b + b for a, b in down) + linear == 1_378_784
     assert count[1] == sum(16 * a * b + b for a, b in [(256, 512), *up]) == 3_220_915
     assert not any(isinstance(m, nn.BatchNorm2d) for m in [*encoder.modules(), *decoder.modules()])
+
+
+def test_the_layers_for_64_pixels_act_in_the_printed_order(build) -> None:
+    """The two linear layers, for mean and log-variance, are one of twice the width."""
+    networks = {"name": "convolutional", "norm": "none"}
+    options = {"networks": networks, "latent_size": 256, "likelihood": {"name": "gaussian"}}
+    listed = build(spec=spec_of(64, 3), **options).networks()
+    found = {name: operations(network, *inputs) for name, (network, inputs) in listed.items()}
+    encoder = """conv(3,32,4,2,1) relu conv(32,128,4,2,1) relu conv(128,256,4,2,1) relu
+        conv(256,64,4,2,1) relu linear(1024,512)"""
+    decoder = """convT(256,512,4,1,0) relu convT(512,128,4,2,1) relu convT(128,32,4,2,1) relu
+        convT(32,16,4,2,1) relu convT(16,3,4,2,1) sigmoid"""
+    assert found == {"encoder": encoder.split(), "decoder": decoder.split()}
 
 
 @pytest.mark.parametrize("norm", ["none", "batch"])

@@ -11,15 +11,16 @@ from torch import nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from pluglab.capabilities import Embeds, Generates, HasNetworks, Reconstructs, Samples, can
-from pluglab.data import to_float
+from pluglab.data import Images, to_float
 from pluglab.errors import UserError
-from pluglab.protocols import Progress
+from pluglab.protocols import Batch, ImageSpec, Progress
 from pluglab.recipe.resolve import make
 from pluglab.training import modules_of, set_mode
 from pluglab_autoencoder.capabilities import TraversesLatents, WeighsImportance
 from pluglab_autoencoder.objectives import importance_weighted_bound
+from tests.evaluation import role_data
 
-from .conftest import batch_at, pixels_at, spec_of, train
+from .conftest import SMALL, batch_at, pixels_at, spec_of, train
 
 
 def state(trainer) -> dict[str, torch.Tensor]:
@@ -271,6 +272,31 @@ def test_traversed_moves_one_dimension_at_a_time() -> None:
 def test_wrong_options_are_told_by_name(registry, options, word: str) -> None:
     with pytest.raises(UserError, match=word):
         make(registry, "trainer", "vae", **options)
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 16, 16), (4, 31, 31), (3, 16, 24), (1, 24, 16), (3, 7, 9), (1, 1, 1)], ids=str
+)
+def test_every_shape_is_trained_on_and_drawn_or_refused(build, evaluator, context, shape) -> None:
+    """Squares of any number of channels, pictures of latents included."""
+    channels, height, width = shape
+    spec = ImageSpec(channels, height, width, 60)
+    options = {"networks": {**SMALL, "encoder_channels": [8, 8, 8], "decoder_channels": [8, 8, 8]}}
+    if height != width or height < 8:
+        with pytest.raises(UserError, match=f"cannot take images of {height} x {width}: it wants squares"):
+            build(spec=spec, **options)
+        return
+    trainer = build(spec=spec, **options)
+    pixels = torch.randint(256, (60, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    figures = trainer.step({"train": Batch(to_float(pixels[:8]), None)}, Progress(0, 2))
+    assert all(figure.isfinite() for figure in figures.values())
+    set_mode(trainer, "eval")
+    made = trainer.sample(3, None, torch.Generator().manual_seed(0))
+    assert made.shape == (3, *shape) and made.abs().max() <= 1
+    one = evaluator("latent_traversal", pictures=1, rows=2, columns=3, images=10)
+    with torch.no_grad():
+        found = one.evaluate(trainer, role_data({"train": Images(pixels)}), context)
+    assert found.figures["train_1"].array.shape[2] == 3
 
 
 def test_images_that_are_too_large_are_refused_when_the_trainer_is_made(registry) -> None:

@@ -13,7 +13,7 @@ from pluglab.protocols import Batch, Progress
 from pluglab.recipe.resolve import Resolver, make
 from pluglab_diffusion.denoisers import NO_CLASS
 from pluglab_diffusion.process import noised, target
-from pluglab_diffusion.sampling import Sampling
+from pluglab_diffusion.sampling import AddedNoise, Sampling
 
 from .conftest import batch_at, spec_of, train
 
@@ -255,13 +255,72 @@ def test_guidance_exaggerates_the_class(build, registry):
 
 def test_auto_guidance_and_samples_of_no_class(build, registry):
     trainer = build()
-    assert (
-        trainer.sampling.weight(conditional=True) == 1.5 and trainer.sampling.weight(conditional=False) == 1
-    )
+    assert trainer.guidance(trainer.sampling) == 1.5
+    assert build(spec=spec_of(classes=None)).guidance(trainer.sampling) == 1
     set_sampling(trainer, registry, steps=2, guidance=1.0)
     calls = recording(trainer)
     trainer.sample(2, None, seeded())
     assert all((labels == NO_CLASS).all() for _, _, labels in calls)
+
+
+def test_a_model_that_never_saw_images_of_no_class_is_not_guided_away_from_them(build, registry):
+    """With label_drop = 0 the row of "no class" is as it was drawn: it used to be guided away from."""
+    trainer = build(label_drop=0.0)
+    calls = recording(trainer)
+    trainer.sample(5, torch.tensor([0, 1, 2, 0, 1]), seeded())
+    trainer.sample(5, None, seeded())
+    trainer.generate(trainer.latents(5, seeded()), None)
+    trainer.trajectory(5, None, seeded(), 3)
+    assert all(labels.tolist() == [0, 1, 2, 0, 1] for _, _, labels in calls)
+    for w in (0.0, 0.5, 2.0):
+        with pytest.raises(UserError, match="has learned no images of no class") as told:
+            set_sampling(trainer, registry, guidance=w)
+        assert "label_drop" in told.value.help[0]
+    set_sampling(trainer, registry, guidance=1.0)
+    with pytest.raises(UserError, match="label_drop"):
+        build(label_drop=1.0)
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_rescaling_a_network_that_still_predicts_nothing_gives_images(build, registry, steps):
+    trainer = build()
+    set_sampling(trainer, registry, rescale=0.7, guidance=3.0)
+    train(trainer, 0, steps, total=2)
+    assert trainer.sample(3, torch.arange(3), seeded()).isfinite().all()
+
+
+@pytest.mark.parametrize("sampler", ["dpm_solver_pp_2m", {"name": "ddim", "eta": 0.5}, "ddpm"])
+@pytest.mark.parametrize("size", [3, 8])
+def test_the_first_images_of_a_seed_are_the_same_however_many_are_drawn(build, registry, sampler, size):
+    """In one call or in several, of a sampler that adds noise too; so are those of a trajectory."""
+    trainer = build(spec=spec_of(size), denoiser={"name": "unet", "channels": [8], "blocks": [1]})
+    train(trainer, 0, 2, total=2, size=size)
+    set_sampling(trainer, registry, sampler=sampler, steps=6, spacing=1.0, batch_size=4)
+    labels, stream = torch.arange(7) % 3, seeded()
+    images = trainer.sample(7, labels, seeded())
+    parts = [trainer.sample(len(some), some, stream) for some in labels.split((1, 4, 2))]
+    torch.testing.assert_close(torch.cat(parts), images)
+    torch.testing.assert_close(trainer.generate(trainer.latents(7, seeded()), labels), images)
+    _, frames = trainer.trajectory(2, labels[:2], seeded(), frames=3)
+    torch.testing.assert_close(frames[-1], images[:2])
+    assert not torch.equal(images[0], images[3])
+
+
+@pytest.mark.parametrize("size", [4, 8, 28])
+def test_noise_of_whole_images_is_the_same_numbers_as_drawn_at_once(build, size):
+    """On a CPU, and of a multiple of 16 values: what was sampled with a seed before is sampled again."""
+    trainer = build(spec=spec_of(size))
+    assert torch.equal(trainer.latents(5, seeded()), torch.randn((5, 1, size, size), generator=seeded()))
+
+
+def test_added_noise_is_standard_normal_and_of_its_own_for_each_image_and_step():
+    x = torch.randn(3, 1, 64, 64, generator=seeded())
+    noise = AddedNoise(x)
+    once, again = noise(x), noise(x)
+    drawn = torch.cat([once, again]).flatten(1)
+    assert drawn.mean().abs() < 0.03 and abs(drawn.std() - 1) < 0.03
+    assert (torch.corrcoef(torch.cat([drawn, x.flatten(1)])) - torch.eye(9)).abs().max() < 0.08
+    assert torch.equal(AddedNoise(x[1:])(x[1:]), once[1:])
 
 
 def test_clipping_is_of_every_guess(build, registry):
@@ -317,6 +376,11 @@ def test_the_trajectory_takes_whole_steps_between_frames(build, registry, frames
             {"prediction": "epsilon", "noise_schedule": {"name": "cosine", "zero_terminal_snr": True}},
             spec_of(),
             "zero_terminal_snr makes the last level pure noise",
+        ),
+        (
+            {"noise_schedule": {"name": "sigmoid", "start": 1.0, "end": 1.0}},
+            spec_of(),
+            "'sigmoid' .* is none",
         ),
     ],
 )

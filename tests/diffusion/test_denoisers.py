@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from pluglab.errors import UserError
+from pluglab.protocols import Batch, Progress
 from pluglab.recipe.resolve import make
 from pluglab_diffusion.denoisers import NO_CLASS
 from pluglab_diffusion.denoisers.base import sinusoids
@@ -174,6 +175,27 @@ def test_images_need_not_be_square(registry):
     denoiser = make(registry, "denoiser", "unet").build(spec_of(16, 1, width=24), 0, 100)
     x = torch.randn(2, 1, 16, 24)
     assert denoiser(x, torch.tensor([0, 1]), torch.full((2,), NO_CLASS)).shape == x.shape
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [(2, 16, 16), (4, 16, 24), (3, 24, 16), (1, 17, 16), (3, 7, 9), (1, 1, 1)])
+def test_every_shape_is_trained_on_and_drawn_or_refused(build, name, shape):
+    """One that cannot be halved is refused before training; any number of channels will do."""
+    options = {"residual": {"channels": 32, "blocks": 1}, "unet": {"channels": [8, 16], "blocks": [1, 1]}}
+    denoiser = {"name": name, **options.get(name, {})}
+    channels, height, width = shape
+    spec = spec_of(height, channels, width=width)
+    divisor = {"unet": 2, "residual": 4, "double_conv": 1}[name]
+    if height % divisor or width % divisor or min(height, width) < 8:
+        with pytest.raises(UserError, match=f"cannot take images of {height} x {width}: it wants") as told:
+            build(spec=spec, denoiser=denoiser)
+        assert told.value.help
+        return
+    trainer = build(spec=spec, denoiser=denoiser, timesteps=20, sampling={"steps": 2})
+    images = torch.rand(4, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    loss = trainer.step({"train": Batch(images, torch.arange(4) % 3)}, Progress(0, 2))["loss/denoising"]
+    made = trainer.sample(2, torch.tensor([0, 1]), torch.Generator().manual_seed(0))
+    assert loss.isfinite() and made.isfinite().all() and made.shape == (2, *shape)
 
 
 def test_the_default_starts_by_predicting_nothing(registry):

@@ -38,6 +38,16 @@ def test_weights_0_and_1_are_the_models_alone_at_half_the_cost(w, labels):
     assert network.batches == [4]
 
 
+def test_an_output_without_deviation_is_not_rescaled():
+    """0 / 0 would be no number: the default network predicts exactly 0 at first."""
+    conditional, output = torch.randn(3, 1, 4, 4), torch.randn(3, 1, 4, 4)
+    output[0], conditional[0] = 0, 0
+    output[1] = 0.5
+    found = rescaled(output, conditional, 1.0)
+    assert torch.equal(found[:2], output[:2])
+    torch.testing.assert_close(found[2].std(), conditional[2].std())
+
+
 def test_rescaling_gives_each_image_the_spread_of_the_unguided_one():
     conditional, output = torch.randn(2, 5, 3, 4, 4)
     output = output * torch.tensor([0.5, 1.0, 2.0, 3.0, 9.0]).view(-1, 1, 1, 1)

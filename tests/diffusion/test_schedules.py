@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from pluglab_diffusion.process import Process
+from pluglab.errors import UserError
+from pluglab_diffusion.process import Process, check_levels
 
 from .conftest import schedule
 
@@ -63,6 +64,44 @@ def test_zero_terminal_snr_ends_in_pure_noise_and_keeps_the_first_level(registry
     torch.testing.assert_close(  # an affine change of the square roots: their differences keep their ratio
         stretched.sqrt().diff() / stretched.sqrt().diff()[0], plain.sqrt().diff() / plain.sqrt().diff()[0]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("sigmoid", {"start": 1.0, "end": 1.0}, "no numbers"),
+        ("sigmoid", {"start": 100.0, "end": 200.0}, "no numbers"),
+        ("linear", {"beta_start": 1e-20, "beta_end": 1e-20}, "must fall"),
+        ("linear", {"beta_start": 1e-20}, "from below 1"),
+        ("linear", {"beta_start": 1e-20, "beta_end": 1e-20, "zero_terminal_snr": True}, "no numbers"),
+        ("linear", {"beta_start": 0.5, "beta_end": 0.9, "zero_terminal_snr": True}, ""),
+        ("linear", {"beta_start": 1e-6, "beta_end": 1e-6}, "still 100% image"),
+        ("cosine", {"offset": 1e300}, "must fall"),
+    ],
+)
+def test_what_is_no_schedule_is_told_before_training(registry, name, options, words):
+    """Levels that add no noise, or no numbers, used to end in a loss of NaN or a division by zero."""
+    found = schedule(registry, name, 50, **options)
+    if words:
+        with pytest.raises(
+            UserError, match=f"'{name}' with these options and 50 levels is none.*{words}"
+        ) as told:
+            check_levels(found, name)
+        assert told.value.help
+    else:
+        check_levels(found, name)
+
+
+@pytest.mark.parametrize("zero_snr", [False, True])
+@pytest.mark.parametrize("timesteps", [2, 3, 50, 1000, 4000])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_schedule_with_its_own_options_is_one(registry, name, timesteps, zero_snr):
+    check_levels(schedule(registry, name, timesteps, zero_terminal_snr=zero_snr), name)
+
+
+def test_a_sigmoid_may_rise_and_a_constant_variance_is_a_schedule(registry):
+    check_levels(schedule(registry, "sigmoid", 100, start=3.0, end=-3.0), "sigmoid")
+    check_levels(schedule(registry, "linear", 100, beta_start=0.02, beta_end=0.02), "linear")
 
 
 def test_levels_are_those_of_the_schedule_and_end_clean(registry):

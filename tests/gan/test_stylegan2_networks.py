@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pluglab_gan.latents import drawn
 from pluglab_gan.modulated import double_size
 from pluglab_gan.stylegan2_networks import (
     Discriminator,
@@ -146,6 +147,28 @@ def test_mixed_styles_change_once_on_the_way_and_as_often_as_asked():
     first_other = own[changes == 1].float().sum(1)
     for place in range(1, 5):
         assert (first_other == place).float().mean().item() == pytest.approx(0.25, abs=0.05)
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform"])
+def test_second_styles_are_of_latents_distributed_as_the_first(distribution):
+    """A mapping without layers, in which only the distribution of z can be seen."""
+    network, n = small(mixing=1.0), 4000
+    network.mapping.layers = nn.ModuleList()
+    network.latents = distribution
+    seen = []
+    network.mapping.register_forward_hook(lambda m, inputs, out: seen.append(inputs[0]))
+    network.mixed(torch.zeros(n, 6))
+    second = seen[0][n:]
+    expected = {"normal": (4.5, 1.0), "uniform": (1.0, 3**-0.5)}[distribution]
+    assert second.abs().max().item() == pytest.approx(expected[0], rel=0.25 if expected[0] > 1 else 0.01)
+    assert second.std().item() == pytest.approx(expected[1], rel=0.02)
+
+
+def test_normal_second_latents_are_the_numbers_that_randn_draws():
+    torch.manual_seed(0)
+    expected = torch.randn(5, 6)
+    torch.manual_seed(0)
+    assert torch.equal(drawn("normal", torch.empty(5, 6)), expected)
 
 
 def test_only_training_mixes():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,7 @@ from pluglab.protocols import Progress
 from pluglab.training import modules_of, set_mode
 from pluglab_gan import stylegan2
 from pluglab_gan.stylegan2_path_length import path_lengths
+from tests.core.runs import lab
 
 from .conftest import images_at, spec_of, tensors, train
 
@@ -205,6 +207,14 @@ def test_truncation_to_nothing_makes_the_image_of_the_mean_style(small):
         torch.testing.assert_close(images[:1], network.synthesis(mean, noise).clamp(-1, 1))
 
 
+def test_styles_are_mixed_with_those_of_the_trainers_own_latents(small):
+    trainer = small(latent_distribution="uniform", style_mixing=1.0)
+    seen = []
+    trainer.generator.mapping.register_forward_hook(lambda m, inputs, out: seen.append(inputs[0]))
+    trainer.generator(trainer.training_latents(500))
+    assert len(seen[0]) == 1000 and seen[0].abs().max() <= 1
+
+
 def test_less_truncation_means_more_variety(small):
     spread = []
     for psi in (0.3, 0.7, 1.0):
@@ -248,6 +258,13 @@ def test_sampling_leaves_the_mean_style_alone(small):
     trainer.generate(trainer.latents(3, generator()), None)
     after = tensors(trainer)
     assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_what_may_be_changed_after_training_is_shown(capsys):
+    assert lab("show", "trainer", "stylegan2_lite", "--json", plugin=False) == 0
+    options = {one["option"]: one for one in json.loads(capsys.readouterr().out)["options"]}
+    assert options["sampling.truncation"]["type"] == "float >= 0, <= 1"
+    assert options["sampling.truncation"]["default"] == "1.0"
 
 
 # What it cannot do --------------------------------------------------------------------------------

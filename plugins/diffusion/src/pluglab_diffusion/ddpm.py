@@ -17,8 +17,17 @@ from pluglab.errors import UserError
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
 from pluglab.training import EMA, EMAOptions, TrainerBase, scale_lr
 from pluglab_diffusion.denoisers import NO_CLASS
-from pluglab_diffusion.process import Level, Prediction, Process, image_of, min_snr_weight, noised, target
-from pluglab_diffusion.sampling import Sampling, guided, times
+from pluglab_diffusion.process import (
+    Level,
+    Prediction,
+    Process,
+    check_levels,
+    image_of,
+    min_snr_weight,
+    noised,
+    target,
+)
+from pluglab_diffusion.sampling import AddedNoise, Sampling, guided, times
 
 
 class DDPM(TrainerBase):
@@ -43,8 +52,9 @@ class DDPM(TrainerBase):
         `prediction` counts alike at all levels."""
         class_conditional: bool | Literal["auto"] = "auto"
         """Learn a model of each class; auto: where the data has classes."""
-        label_drop: float = Field(0.1, ge=0, le=1)
-        """Probability that an image's label is not shown; with 0 there is nothing to guide away from."""
+        label_drop: float = Field(0.1, ge=0, lt=1)
+        """Probability that an image's label is not shown. With 0 the model of no class is never trained:
+        there is nothing to guide away from."""
         optimizer: Annotated[Component, Reference("optimizer")] = named("adamw", lr=2e-3)
         """The optimizer."""
         schedule: Annotated[Component, Reference("schedule")] = named("one_cycle", warmup=0.1)
@@ -59,7 +69,9 @@ class DDPM(TrainerBase):
     def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
         self.config, self.spec = config, data["train"]
         self.num_classes = classes_to_learn(config.class_conditional, self.spec)
-        self.process = Process(config.noise_schedule.build(config.timesteps))
+        levels = config.noise_schedule.build(config.timesteps)
+        check_levels(levels, config.noise_schedule.name)
+        self.process = Process(levels)
         check_terminal(config.prediction, self.process)
         self.sampling = config.sampling
         self.denoiser: nn.Module = config.denoiser.build(self.spec, self.num_classes, config.timesteps)
@@ -114,28 +126,33 @@ class DDPM(TrainerBase):
     @sampling.setter
     def sampling(self, sampling: Sampling) -> None:
         times(self.process.timesteps, sampling.steps, sampling.spacing)
-        sampling.weight(conditional=self.num_classes > 0)
+        self.guidance(sampling)
         self._sampling = sampling
 
+    def guidance(self, sampling: Sampling) -> float:
+        """The weight w. Raises `UserError` for guidance that this model has not been trained for."""
+        trained = bool(self.num_classes and self.config.label_drop)
+        return sampling.weight(classes=self.num_classes > 0, guided=trained)
+
     def sample(self, n: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
-        """n images, float in [-1, 1]; without labels a class-conditional model chooses the class itself."""
-        return self.draw(self.latents(n, generator), labels, generator)
+        """n images, float in [-1, 1]; without labels a class-conditional model chooses the class itself. The
+        first of them are the same for any n."""
+        return self.generate(self.latents(n, generator), labels)
 
     def latents(self, n: int, generator: torch.Generator) -> Tensor:
-        """Standard normal noise, n x C x H x W."""
-        shape = n, self.spec.channels, self.spec.height, self.spec.width
-        return torch.randn(shape, generator=generator, device=generator.device)
+        """Standard normal noise, n x C x H x W, drawn image by image."""
+        empty = torch.empty(n, *self.spec.shape, device=generator.device)
+        for image in empty:
+            image.normal_(generator=generator)
+        return empty
 
     def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
-        """The images of these latents: the same at every call, also of a sampler that adds noise."""
-        return self.draw(latents, labels, torch.Generator(latents.device).manual_seed(0))
-
-    def draw(self, x: Tensor, labels: Tensor | None, generator: torch.Generator) -> Tensor:
-        """From noise to images, a part at a time; what noise the sampler adds comes from `generator`."""
+        """The images of these latents, a part at a time; an image is a function of its own latents and class,
+        also of a sampler that adds noise."""
         path = self.process.levels(times(self.process.timesteps, self.sampling.steps, self.sampling.spacing))
-        asked, size = self.asked(labels, len(x)), self.sampling.batch_size
-        parts = zip(x.split(size), asked.split(size), strict=True)
-        ends = (deque(self.states(noise, wanted, path, generator), maxlen=1) for noise, wanted in parts)
+        asked, size = self.asked(labels, len(latents)), self.sampling.batch_size
+        parts = zip(latents.split(size), asked.split(size), strict=True)
+        ends = (deque(self.states(noise, wanted, path), maxlen=1) for noise, wanted in parts)
         return torch.cat([end.pop() for end in ends])
 
     def trajectory(
@@ -148,29 +165,24 @@ class DDPM(TrainerBase):
         steps = whole_steps(self.process.timesteps, self.sampling.steps, frames)
         path = self.process.levels(times(self.process.timesteps, steps, spacing=1))
         x = self.latents(n, generator)
-        states = chain([x], self.states(x, self.asked(labels, n), path, generator))
+        states = chain([x], self.states(x, self.asked(labels, n), path))
         every = steps // (frames - 1)
         return [level.t + 1 for level in path[::every]], torch.stack(list(islice(states, 0, None, every)))
 
-    def states(
-        self, x: Tensor, labels: Tensor, path: Sequence[Level], generator: torch.Generator
-    ) -> Iterator[Tensor]:
+    def states(self, x: Tensor, labels: Tensor, path: Sequence[Level]) -> Iterator[Tensor]:
         """x after every step of the sampler."""
 
         def denoise(x: Tensor, level: Level) -> Tensor:
             return self.clean_image(x, level, labels)
 
-        def noise(x: Tensor) -> Tensor:
-            return torch.randn(x.shape, generator=generator, device=generator.device)
-
-        states: Iterator[Tensor] = self.sampling.sampler.build(denoise, x, path, noise)
+        states: Iterator[Tensor] = self.sampling.sampler.build(denoise, x, path, AddedNoise(x))
         return states
 
     def clean_image(self, x: Tensor, level: Level, labels: Tensor) -> Tensor:
         """The guided guess of the clean image."""
         s, kind = self.sampling, self.config.prediction
         guides = s.guides(level.t, self.process.timesteps)
-        w = s.weight(conditional=self.num_classes > 0) if guides else 1.0
+        w = self.guidance(s) if guides else 1.0
         t = torch.full((len(x),), level.t, device=x.device)
         output = guided(self.ema, x, t, labels, w, s.rescale)
         image = image_of(kind, output, x, level.alpha, level.sigma)
@@ -179,6 +191,8 @@ class DDPM(TrainerBase):
     def asked(self, labels: Tensor | None, n: int) -> Tensor:
         """Labels int64 n on the model's device. Raises `UserError` for a class that it does not know."""
         device = self.process.snr.device
+        if labels is None and self.num_classes and not self.config.label_drop:
+            labels = torch.arange(n) % self.num_classes  # it knows no images of no class
         if labels is None:
             return torch.full((n,), NO_CLASS, device=device)
         low, high = (int(labels.min()), int(labels.max())) if n else (0, 0)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from pluglab.capabilities import Traces
+from pluglab.capabilities import Generates, Traces, can
 from pluglab.components import Options
 from pluglab.errors import UserError
 from pluglab.evaluating import RoleData, classes_of, cycle_labels, noise
@@ -20,8 +20,9 @@ from pluglab.protocols import Evaluation, EvaluationContext, Figure
 class ReverseProcess:
     """One sample from noise to image at evenly spaced times, and several of them as an animation.
 
-    The noise depends on the run's seed only, so that pictures of several steps show the same samples. A
-    class-conditional model shows its classes in turn.
+    They are the first samples of the run's seed, those that `sample_grid` begins with: the one sample is the
+    first of its class there, and the animation shows them in the same order. They end alike, but for the
+    other times that the sampler passes here.
     """
 
     class Config(Options):
@@ -67,9 +68,11 @@ class ReverseProcess:
         )
 
     def _strip(self, trainer: Traces, context: EvaluationContext) -> np.ndarray:
-        label = torch.tensor([self.config.label], device=context.device) if classes_of(trainer) else None
-        frames = self.config.frames
-        times, images = trainer.trajectory(1, label, noise(context, "reverse process"), frames)
+        label, generator = None, noise(context)
+        if classes_of(trainer):
+            label = torch.tensor([self.config.label], device=context.device)
+            pass_over(trainer, self.config.label, generator)  # classes come in turn
+        times, images = trainer.trajectory(1, label, generator, self.config.frames)
         captions = [f"t = {t}" for t in times]
         return image_rows([("", images[:, 0], captions)], title="reverse process of one sample")
 
@@ -77,9 +80,14 @@ class ReverseProcess:
         count, columns = self.config.animated, self.config.columns
         labels = cycle_labels(count, classes_of(trainer))
         asked = None if labels is None else labels.to(context.device)
-        generator = noise(context, "animation")
-        _, images = trainer.trajectory(count, asked, generator, self.config.animation_frames)
+        _, images = trainer.trajectory(count, asked, noise(context), self.config.animation_frames)
         return np.stack([image_grid(frame, columns, width=360) for frame in images])
+
+
+def pass_over(trainer: Any, count: int, generator: torch.Generator) -> None:
+    """Draw the noise of the first samples, of a trainer that can."""
+    if count and can(trainer, Generates):
+        trainer.latents(count, generator)
 
 
 def levels_of(trainer: Any) -> int | None:

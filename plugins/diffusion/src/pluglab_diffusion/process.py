@@ -13,6 +13,9 @@ from typing import Literal, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from pluglab.errors import UserError
+
+MOST_IMAGE = 0.5  # share of the variance that is still image at the last level
 Prediction = Literal["epsilon", "x0", "v"]
 Number = TypeVar("Number", float, Tensor)
 
@@ -61,6 +64,22 @@ def min_snr_weight(kind: Prediction, snr: Tensor, gamma: float) -> Tensor:
     if kind == "v":
         return clipped / (snr + 1)
     return clipped / snr if kind == "epsilon" else clipped
+
+
+def check_levels(alphas_cumprod: Tensor, name: str) -> None:
+    """Raises `UserError` for shares of the image, float N, that no noise schedule has; `name` made them."""
+    found, wrong = alphas_cumprod.double(), ""
+    if not found.isfinite().all():
+        wrong = "some of its levels are no numbers"
+    elif not (found[0] < 1 and found[-1] >= 0 and (found.diff() < 0).all()):
+        wrong = "the share of the image must fall from below 1 at every level, down to 0 at the lowest"
+    elif found[-1] > MOST_IMAGE:
+        wrong = f"its last level is still {found[-1]:.0%} image, and sampling starts from pure noise there"
+    if wrong:
+        message = f"noise schedule '{name}' with these options and {len(found)} levels is none: {wrong}"
+        raise UserError(
+            message, help=[f"leave out options of '{name}', or see `lab show noise_schedule {name}`"]
+        )
 
 
 class Process:

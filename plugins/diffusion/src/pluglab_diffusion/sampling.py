@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from typing import Annotated, Literal
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from pluglab.components import Component, Options, Reference, named
 from pluglab.errors import UserError
+from pluglab.seeds import derived_seed
 from pluglab_diffusion.denoisers import NO_CLASS
 
 Network = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -27,7 +29,7 @@ class Sampling(Options):
     """Passes through the denoiser; at most T."""
     guidance: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
     """Weight w of classifier-free guidance: 0 forgets the class, 1 is the plain conditional model at half
-    the cost, more exaggerates the class. auto: 1.5, or none in an unconditional model."""
+    the cost, more exaggerates the class. auto: 1.5, or 1 in a model that has not learned both."""
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     """Guide only where t / T lies in it; elsewhere w is 1, at half the cost (Kynkaanniemi et al. 2024)."""
     rescale: float = Field(0.0, ge=0, le=1)
@@ -39,7 +41,7 @@ class Sampling(Options):
     clip: bool = True
     """Clip every guess of the clean image to [-1, 1]."""
     batch_size: int = Field(250, ge=1)
-    """Images drawn at once: it bounds the memory. A sampler without noise draws the same ones with any."""
+    """Images drawn at once: it bounds the memory, and changes no image."""
 
     @model_validator(mode="after")
     def _rising(self) -> Sampling:
@@ -48,14 +50,18 @@ class Sampling(Options):
             raise ValueError("should have a guidance_interval that rises within [0, 1]")
         return self
 
-    def weight(self, *, conditional: bool) -> float:
-        """The weight w. Raises `UserError` for guidance of an unconditional model."""
+    def weight(self, *, classes: bool, guided: bool) -> float:
+        """The weight w for a model that knows `classes`, and for one that has learned images of no class
+        beside them (`guided`). Raises `UserError` for a weight that needs what it has not learned."""
         if self.guidance == "auto":
-            return GUIDANCE if conditional else 1.0
-        if not conditional and self.guidance != 1:
+            return GUIDANCE if guided else 1.0
+        if not guided and self.guidance != 1:
+            lacks = "has learned no images of no class" if classes else "knows no classes"
+            way = "train with a label_drop above 0" if classes else "train on data with labels"
             raise UserError(
-                f"guidance {self.guidance:g} needs a class-conditional model, and this one knows no classes",
-                help=['leave `guidance` at "auto", or train on data with labels'],
+                f"guidance {self.guidance:g} needs a class-conditional model that has been trained with and "
+                f"without labels, and this one {lacks}",
+                help=[f'leave `guidance` at "auto", or {way}'],
             )
         return self.guidance
 
@@ -94,6 +100,30 @@ def guided(network: Network, x: Tensor, t: Tensor, labels: Tensor, w: float, res
 
 def rescaled(output: Tensor, conditional: Tensor, share: float) -> Tensor:
     """`output` with, to that share, the deviation of `conditional` in each image (Lin et al. 2023, eq. 15
-    and 16)."""
-    ratio = conditional.std((1, 2, 3), keepdim=True) / output.std((1, 2, 3), keepdim=True)
+    and 16). An output without any deviation, as of a network that starts at zero, stays what it is."""
+    spread = output.std((1, 2, 3), keepdim=True)
+    ratio = torch.where(spread > 0, conditional.std((1, 2, 3), keepdim=True) / spread, 1.0)
     return output * (share * ratio + 1 - share)
+
+
+class AddedNoise:
+    """Standard normal noise for a sampler to add to images that began as `x`: N x C x H x W.
+
+    Each image has a stream of its own, a function of what it began as, so that neither its place nor the
+    number of images drawn at once matters.
+    """
+
+    def __init__(self, x: Tensor) -> None:
+        self.start, self.streams = x, list[torch.Generator]()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.streams = self.streams or [_stream_of(image) for image in self.start]
+        drawn = torch.empty(x.shape, device=x.device)
+        for image, stream in zip(drawn, self.streams, strict=True):
+            image.normal_(generator=stream)
+        return drawn
+
+
+def _stream_of(image: Tensor) -> torch.Generator:
+    content = hashlib.sha256(image.float().cpu().contiguous().numpy().tobytes()).hexdigest()
+    return torch.Generator(image.device).manual_seed(derived_seed("added noise", content))

@@ -81,7 +81,7 @@ class ACGAN(GANTrainer):
             logs |= self.train_discriminator(*share, progress)
         logs |= self.train_generator(fake, labels)
         self.update_average(progress, len(real))
-        return logs | {"training/diversity": diversity(fake, real, labels, self.num_classes)}
+        return logs | {"training/diversity": diversity(fake, self.squashed(real), labels, self.num_classes)}
 
     def train_discriminator(
         self, real: Tensor, fake: Tensor, labels: Tensor, progress: Progress
@@ -121,7 +121,7 @@ class ACGAN(GANTrainer):
         if labels is None:
             labels = torch.arange(len(latents), device=latents.device) % self.num_classes
         parts = zip(latents.split(CHUNK), labels.split(CHUNK), strict=True)
-        return torch.cat([self.ema(*part) for part in parts])
+        return torch.cat([self.shown(self.ema(*part)) for part in parts])
 
     def predict(self, images: Tensor, role: str) -> Tensor:
         """Class logits N x K of D's second head."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from pluglab.training import EMA, TrainerBase, scale_lr
 from pluglab.training.accumulation import accumulation_of
 from pluglab_gan import penalties
 from pluglab_gan.augment import diff_augment
+from pluglab_gan.latents import drawn
 from pluglab_gan.losses import AdversarialLoss
 from pluglab_gan.minibatch import MinibatchDeviation
 from pluglab_gan.options import GANOptions
@@ -26,6 +28,7 @@ from pluglab_gan.spectral import update_spectral_norm
 CHUNK = 128  # images a forward pass when sampling, so that memory is bounded
 MIXING = _BatchNorm, MinibatchDeviation  # what makes an image's score depend on the others
 SETTLED = 300  # steps after which images that hardly vary are no beginning any more
+TANH_1 = math.tanh(1)  # what white becomes with `tanh_real`
 
 
 class GANTrainer(TrainerBase):
@@ -88,8 +91,12 @@ class GANTrainer(TrainerBase):
 
     def real(self, images: Tensor, progress: Progress) -> Tensor:
         """Real images as the options want them, and with a gradient in steps with an R1 penalty."""
-        images = images.tanh() if self.config.tanh_real else images
-        return images.detach().requires_grad_(bool(self.config.r1) and self.penalized(progress))
+        differentiated = bool(self.config.r1) and self.penalized(progress)
+        return self.squashed(images).detach().requires_grad_(differentiated)
+
+    def squashed(self, images: Tensor) -> Tensor:
+        """Real images as G is to make them: through one more tanh, where the options want that."""
+        return images.tanh() if self.config.tanh_real else images
 
     def augment_for_d(self, images: Tensor) -> Tensor:
         """What D gets to see of images: with instance noise, and augmented."""
@@ -169,13 +176,15 @@ class GANTrainer(TrainerBase):
 
     def _drawn(self, n: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
         empty = torch.empty(n, self.config.latent_size, device=device)
-        if self.config.latent_distribution == "normal":
-            return empty.normal_(generator=generator)
-        return empty.uniform_(-1, 1, generator=generator)
+        return drawn(self.config.latent_distribution, empty, generator)
 
     def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         """Images of the averaged weights, N x C x H x W in [-1, 1]; an unconditional G ignores labels."""
-        return torch.cat([self.ema(part) for part in latents.split(CHUNK)])
+        return torch.cat([self.shown(self.ema(part)) for part in latents.split(CHUNK)])
+
+    def shown(self, made: Tensor) -> Tensor:
+        """Images that look like the data, in [-1, 1], of those that G makes; see `squashed`."""
+        return made.clamp(-TANH_1, TANH_1).atanh().clamp(-1, 1) if self.config.tanh_real else made
 
     def sample(self, n: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
         """n images of the averaged weights, N x C x H x W in [-1, 1]."""
@@ -209,7 +218,7 @@ class GANTrainer(TrainerBase):
                 "use the non_saturating or the hinge loss, or weaken the discriminator",
             ),
             (
-                variety < 0.2 and self.progress.step >= min(SETTLED, self.progress.total / 2),
+                variety < 0.2 and self.progress.step >= SETTLED,
                 f"the generator collapses: its images vary {variety:.2g} times as much as real ones; "
                 "lower the learning rates, or add r1, diff_augment or a larger batch",
             ),

@@ -48,7 +48,7 @@ class DCGAN(GANTrainer):
             logs |= self.train_discriminator(*share, progress)
         logs |= self.train_generator(fake)
         self.update_average(progress, len(real))
-        return logs | {"training/diversity": diversity(fake, real)}
+        return logs | {"training/diversity": diversity(fake, self.squashed(real))}
 
     def train_discriminator(self, real: Tensor, fake: Tensor, progress: Progress) -> dict[str, Tensor]:
         """One step of D on real and generated images."""

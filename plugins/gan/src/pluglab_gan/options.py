@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from pluglab.components import Component, Reference, named
 from pluglab.training import EMAOptions
 from pluglab_gan.augment import Policy
+from pluglab_gan.latents import Distribution
 
 Optimizer = Annotated[Component, Reference("optimizer")]
 
@@ -31,7 +32,7 @@ class GANOptions(EMAOptions):
     """Multiplier of both learning rates over training progress."""
     latent_size: int = Field(100, ge=1)
     """Numbers that an image is made from."""
-    latent_distribution: Literal["normal", "uniform"] = "normal"
+    latent_distribution: Distribution = "normal"
     """Standard normal latents, or uniform ones in [-1, 1]."""
     discriminator_steps: int = Field(1, ge=1)
     """Steps of D before each step of G. They share the batch: each sees its own part of the real and of the
@@ -51,4 +52,5 @@ class GANOptions(EMAOptions):
     instance_noise_until: float = Field(0.5, gt=0, le=1)
     """Share of training after which that noise has fallen, evenly, to nothing."""
     tanh_real: bool = False
-    """Pass real images through one more tanh, as if G had made them."""
+    """Pass real images through one more tanh before D sees them, so that G need not saturate its own; this is
+    undone when sampling."""

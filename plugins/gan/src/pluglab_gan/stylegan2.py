@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from pluglab.components import Options, table
+from pluglab.errors import UserError
 from pluglab.protocols import Batch, ImageSpec, Progress
 from pluglab_gan import stylegan2_networks as networks
 from pluglab_gan.base import CHUNK, diversity
@@ -68,6 +69,13 @@ class StyleGAN2Lite(DCGAN):
         sampling: Sampling = table()
         """Options of sampling; `lab sample --set` changes them."""
 
+        @field_validator("minibatch_deviation")
+        @classmethod
+        def _of_several(cls, group: int) -> int:
+            if group == 1:
+                raise ValueError("should be 0 or at least 2: one image has no deviation")
+            return group
+
     config: Config  # type: ignore[assignment]
     sampling: Sampling
 
@@ -81,7 +89,7 @@ class StyleGAN2Lite(DCGAN):
         mapping = networks.Mapping(c.latent_size, c.mapping_depth, c.mapping_rate)
         synthesis = networks.Synthesis(size, channels, c.latent_size, c.width, c.start, c.attention_heads)
         self.blocks = len(synthesis.blocks)
-        generator = networks.Generator(mapping, synthesis, c.style_mixing)
+        generator = networks.Generator(mapping, synthesis, c.style_mixing, c.latent_distribution)
         group = c.minibatch_deviation
         return generator, networks.Discriminator(size, channels, c.width, c.attention_heads, group)
 
@@ -102,8 +110,16 @@ class StyleGAN2Lite(DCGAN):
             **lengths,
             "loss/generator": loss.detach(),
             "training/generator_gradient": gradient,
-            "training/diversity": diversity(fake, real),
+            "training/diversity": diversity(fake, self.squashed(real)),
         }
+
+    def d_minibatches(self, batch: Tensor) -> Sequence[Tensor]:
+        """As for any method. Raises `UserError` also for parts of one image, which has no deviation."""
+        parts = super().d_minibatches(batch)
+        if self.config.minibatch_deviation and min(map(len, parts)) < 2:
+            message = "a step of the discriminator sees one image alone, which has no minibatch_deviation"
+            raise UserError(message, help=["raise batch_size, or set minibatch_deviation to 0"])
+        return parts
 
     def shift(self, n: int, progress: Progress) -> Tensor | None:
         """In steps with a path-length penalty: zeros N x blocks x Z that are added to the styles, so that the
@@ -142,7 +158,7 @@ class StyleGAN2Lite(DCGAN):
         return torch.cat(parts)
 
     def _images(self, latents: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        return self.ema(latents, None, noise, self.sampling.truncation).clamp(-1, 1)
+        return self.shown(self.ema(latents, None, noise, self.sampling.truncation).clamp(-1, 1))
 
 
 def _size(spec: ImageSpec) -> int:

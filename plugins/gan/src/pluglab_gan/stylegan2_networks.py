@@ -16,6 +16,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from pluglab_gan.latents import Distribution, drawn
 from pluglab_gan.linear_attention import AttentionBlock
 from pluglab_gan.minibatch import MinibatchDeviation
 from pluglab_gan.modulated import GAIN, SLOPE, Blur, EqualLinear, StyleLayer, ToImage, activate, double_size
@@ -139,12 +140,15 @@ class FromStyle(nn.Module):
 class Generator(nn.Module):
     """Latents N x Z to images N x channels x size x size; in training some images mix styles of two latents.
 
-    Random numbers that are not given come from torch's global generator.
+    Random numbers that are not given come from torch's global generator; second latents are distributed as
+    `latents` says.
     """
 
-    def __init__(self, mapping: Mapping, synthesis: Synthesis, mixing: float) -> None:
+    def __init__(
+        self, mapping: Mapping, synthesis: Synthesis, mixing: float, latents: Distribution = "normal"
+    ) -> None:
         super().__init__()
-        self.mapping, self.synthesis, self.mixing = mapping, synthesis, mixing
+        self.mapping, self.synthesis, self.mixing, self.latents = mapping, synthesis, mixing, latents
 
     def forward(
         self, z: Tensor, shift: Tensor | None = None, noise: Sequence[Tensor] | None = None, psi: float = 1.0
@@ -166,7 +170,8 @@ class Generator(nn.Module):
         """Styles of which a share of `mixing` images take those of a second latent, from a random block on
         (Karras et al. 2019, section 3.1)."""
         n, blocks = len(z), len(self.synthesis.blocks)
-        own, other = map(self.repeated, self.mapping(torch.cat([z, torch.randn_like(z)])).chunk(2))
+        second = drawn(self.latents, torch.empty_like(z))
+        own, other = map(self.repeated, self.mapping(torch.cat([z, second])).chunk(2))
         crossover = torch.randint(1, blocks, (n, 1, 1), device=z.device)
         mixes = torch.rand(n, 1, 1, device=z.device) < self.mixing
         late = torch.arange(blocks, device=z.device)[:, None] >= crossover

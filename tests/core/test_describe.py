@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from pluglab.cli.networks import Network, as_json, as_text, describe
+from pluglab.cli.networks import Layer, Network, as_json, as_text, describe
 from pluglab.errors import RunError
 
 
@@ -150,3 +150,16 @@ def test_json_and_text_hold_the_same_numbers() -> None:
     assert "encoder: 1,530 parameters" in text and "1 x 8 x 4 x 4" in text and "head: 22 parameters" in text
     assert text.isascii()
     assert "\x1b[" in as_text(networks, terminal=True)
+
+
+@pytest.mark.parametrize("width", [110, 80, 60, 40])
+def test_a_table_fits_the_terminal_and_nothing_in_it_is_cut(width: int) -> None:
+    names = "the_first_of_several.blocks.0.convolution", "[red]"
+    layers = [
+        Layer(name, "ParametrizedConv2d", ((2, 512, 32, 32), (2, 512)), 1, 2_359_808, 0) for name in names
+    ]
+    text = as_text([Network("[bold]", ((2, 3, 32, 32),), layers)], width=width)
+    assert "…" not in text and max(map(len, text.splitlines())) <= max(width, len(names[0]) + 4)
+    assert "[bold]  <-  2 x 3 x 32 x 32" in text
+    for value in (*names, "ParametrizedConv2d", "2,359,808"):
+        assert text.count(value) >= (1 if value in names else 2)

@@ -104,3 +104,17 @@ def test_the_data_root(tmp_path: Path) -> None:
     assert doctor.check_data_root(None).status == "warn"
     assert doctor.check_data_root(tmp_path / "missing").status == "fail"
     assert doctor.check_data_root(tmp_path).status == "ok"
+
+
+def test_a_plugin_that_every_command_waits_for_is_a_warning() -> None:
+    slow, heavy, good = (
+        doctor.check_plugin(PluginReport("a", "pluglab-a", "1.0", "ok", "", 3, seconds, brought))
+        for seconds, brought in ((0.8, ()), (0.05, ("torch", "numpy")), (0.05, ()))
+    )
+    assert (slow.status, slow.detail) == ("warn", "1.0, 3 components, imported in 0.80 s")
+    assert (heavy.status, heavy.detail) == (
+        "warn",
+        "1.0, 3 components, imported in 0.05 s, brings in torch, numpy",
+    )
+    assert "'module:Class'" in slow.help and slow.help == heavy.help
+    assert (good.status, good.detail) == ("ok", "1.0, 3 components, imported in 0.05 s")

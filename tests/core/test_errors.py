@@ -126,8 +126,9 @@ def test_a_component_whose_module_is_missing(said: Said) -> None:
         "  |\n"
         '4 | trainer = "lost"\n'
         "  |           ^^^^^^\n"
-        f"  = its target is no_such_module:Lost, registered in {ODD}:{line}\n"
-        "  = `lab list plugins` shows where the plugin comes from"
+        "  = its target is no_such_module:Lost\n"
+        "  = `lab list plugins` shows where the plugin comes from\n"
+        f"  = the plugin's author wrote it in {ODD}:{line}"
     )
 
 
@@ -337,6 +338,13 @@ def test_images_of_two_sizes(said: Said) -> None:
     )
 
 
+@pytest.mark.parametrize(("channels", "code"), [(1, 0), (3, 0), (2, 2), (4, 2)])
+def test_images_of_channels_that_do_not_go_together(said: Said, channels: int, code: int) -> None:
+    more = f'"toy_images"\n[data.more]\nname = "toy_images"\nchannels = {channels}\n'
+    told = f"the roles' images differ in channels: train 1, more {channels}\n"
+    assert (told in said('"toy_images"\n', more, code=code)) == bool(code)
+
+
 def test_missing_labels(said: Said) -> None:
     assert errors(said('"toy_images"', '"toy_images"\nlabeled = false')) == (
         "error: trainer 'toy' needs labels for 'train', and 'toy_images' has none\n"
@@ -514,7 +522,7 @@ def test_an_evaluator_that_wants_missing_labels(lab: Lab, capsys: pytest.Capture
         'steps = 2\ntrainer = { name = "needy", level = 1 }\nevaluate = ["greedy"]\n'
         '[data.train]\nname = "rooted"\n[run]\ndevice = "cpu"\nprecision = "32"\n'
     )
-    assert lab("run", recipe, "--plugin", ODD, "--data-root", ".") == 2
+    assert lab("run", recipe, "--plugin", ODD, "--data-root", ".") == 1
     assert errors(capsys.readouterr().err) == (
         "error: the 'test' split of 'train' has no labels\n"
         " --> r.toml:3\n"

@@ -36,6 +36,38 @@ def test_a_sheet_holds_every_image_in_order_on_white() -> None:
     assert (page[12:, 30:] == 255).all() and (page[:2] == 255).all() and (page[10:12] == 255).all()
 
 
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_channels_that_are_no_colors_stand_side_by_side(channels: int) -> None:
+    images = torch.arange(2 * channels * 3 * 5, dtype=torch.uint8).view(2, channels, 3, 5)
+    page = image_grid(images, columns=2, width=1)
+    assert page.shape == (2 + 3 + 2, 2 + 2 * (5 * channels + 2), 3)
+    for i, image in enumerate(images):
+        left = 2 + i * (5 * channels + 2)
+        for channel, gray in enumerate(image):
+            place = left + 5 * channel
+            assert (page[2:5, place : place + 5] == gray.numpy()[..., None]).all()
+    named = image_rows([("row", images.float() / 127.5 - 1, ["a", "b"])], title="title")
+    assert named.ndim == 3 and named.dtype == np.uint8
+
+
+@pytest.mark.parametrize(("high", "wide"), [(3, 17), (17, 3), (1, 40), (64, 8)])
+def test_rectangular_images_keep_their_shape(high: int, wide: int, tmp_path: Path) -> None:
+    images = torch.randint(256, (6, 3, high, wide), dtype=torch.uint8)
+    page = image_grid(images, columns=3, width=1, captions=["c"] * 6)
+    assert (page[2 : 2 + high, :, 0] != 255).any()
+    cell = np.asarray(page)[2 : 2 + high]
+    (left,) = {int(np.flatnonzero((cell != 255).any((0, 2)))[0])}
+    assert (cell[:, left : left + wide] == images[0].permute(1, 2, 0).numpy()).all()
+    film = np.stack([page, page])
+    for array, suffix in ((page, ".png"), (film, ".gif")):
+        saved = save_figure(Figure(array), tmp_path / "picture")
+        with Image.open(tmp_path / saved["file"]) as opened:
+            assert saved["file"].endswith(suffix) and opened.size == page.shape[1::-1]
+    Image.fromarray(page).save(tmp_path / "other.png")
+    pages = {"a": tmp_path / "picture.png", "b": tmp_path / "other.png"}
+    assert side_by_side(pages).width > 2 * page.shape[1]
+
+
 def test_a_sheet_is_no_wider_than_its_images() -> None:
     assert image_grid(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), columns=8, width=8).shape == (8, 14, 3)
 

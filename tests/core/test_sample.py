@@ -12,8 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
+from pluglab.cli.sample import requested_labels
 from pluglab.data.image_files import PngFolder
-from pluglab.errors import RunError
+from pluglab.errors import RunError, UserError
+from pluglab.trained import class_number
 from tests.core.support import Lab, only_run
 from tests.core.test_preparation import GENERATORS
 
@@ -103,6 +105,33 @@ def test_the_reported_or_the_chosen_checkpoint(sample: Sample) -> None:
 def test_classes_asked_for_by_name_or_number(sample: Sample, listed: str) -> None:
     assert sample("-n", "3", "--labels", listed) == 0
     assert all(image[0, 1] == 255 and image[0, 0] == 0 for image in pictures("out").values())
+
+
+def test_a_class_called_by_a_number_is_meant_by_that_name() -> None:
+    """SVHN's own labels, or classes that begin with 1: '1' is not the second of 1, 2, 3, and '0' is none."""
+    names = ("1", "2", "3")
+    found = requested_labels("1,2,3", 3, names)
+    assert found is not None and found.tolist() == [0, 1, 2]
+    with pytest.raises(UserError, match="there is no class '0'") as caught:
+        requested_labels("0,1,2", 3, names)
+    assert caught.value.help == ("classes: 1, 2, 3",)
+    assert [class_number(i, names) for i in range(3)] == [0, 1, 2]  # in Python a number is a place
+    with pytest.raises(UserError, match="there is no class '3'"):
+        class_number(3, names)
+    assert class_number("1", ("cat", "dog")) == 1
+
+
+def test_a_class_whose_name_has_a_comma() -> None:
+    names = ("cat, small", "dog", "balanced")
+    for words, expected in (
+        ("cat, small", [0, 0, 0]),
+        ('"cat, small",dog', [0, 1, 0]),
+        ('dog, "cat, small"', [1, 0, 1]),
+        ("balanced", [2, 2, 2]),
+        ("0, 1", [0, 1, 0]),
+    ):
+        found = requested_labels(words, 3, names)
+        assert found is not None and found.tolist() == expected, words
 
 
 def test_an_unconditional_model_has_no_labels(

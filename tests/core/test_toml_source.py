@@ -224,8 +224,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"a = '\xe9'")
     (tmp_path / "bad.toml").write_text("a = 1\nb = \n")
     assert message(tmp_path / "god.toml") == (
-        f"error: there is no recipe {tmp_path}/god.toml\n"
-        f"  = recipes in {tmp_path}: bad.toml, good.toml, latin.toml"
+        f"error: there is no recipe {tmp_path}/god.toml\n  = did you mean {tmp_path}/good.toml?"
     )
     assert message(tmp_path).startswith(f"error: {tmp_path} is a directory, not a recipe\n  = recipes in")
     assert message(tmp_path / "latin.toml") == f"error: {tmp_path}/latin.toml is not UTF-8 text (byte 5)"
@@ -250,3 +249,14 @@ def test_syntax_errors_have_a_place(text: str, line: int, column: int, note: str
     (problem,) = caught.value.problems
     assert isinstance(problem.where, Span)
     assert (problem.where.line, problem.where.column, problem.note) == (line, column, note)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path: Path) -> None:
+    """Editors of Windows begin a file with one; places in the file stay true."""
+    path = tmp_path / "r.toml"
+    path.write_bytes(b"\xef\xbb\xbfsteps = 4\n")
+    assert read_toml(path).data == {"steps": 4}
+    path.write_bytes(b"\xef\xbb\xbfsteps = = 4\n")
+    with pytest.raises(RecipeError) as caught:
+        read_toml(path)
+    assert "1 | steps = = 4\n  |         ^" in caught.value.render()

@@ -1,11 +1,15 @@
 """What evaluators say before the training: what they will report, whose labels that takes, what cannot be."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from pluglab.data import Images
 from pluglab.errors import UserError
-from tests.evaluation import looked, role_data
+from pluglab_metrics.extractors.digit_classifier import DigitClassifier
+from tests.evaluation import context_in, looked, role_data
 from tests.metrics.models import LatentPainter, Painter, Reader, Resampler
 
 NEIGHBORS = ("precision", "recall", "density", "coverage")
@@ -204,3 +208,30 @@ def test_a_check_cannot_read_what_the_training_has_not_seen(domains):
     for read in (lambda: data.labels, lambda: data.raw(1), lambda: next(data.batches())):
         with pytest.raises(UserError, match="shapes and counts, not for content"):
             read()
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_images_that_are_neither_gray_nor_in_color(channels, build):
+    """Scores by a network of gray and color images refuse them before the training; the others work."""
+
+    class Many:
+        def sample(self, n, labels, generator):
+            return torch.rand(n, channels, 16, 24, generator=generator)
+
+    roles = {"train": Images(torch.randint(256, (40, channels, 16, 24)).to(torch.uint8))}
+    options = {"metrics": ["fid"], "n": 20}
+    classifier = DigitClassifier(SimpleNamespace(dataset=SimpleNamespace(name="digits")))
+    for extractor in (classifier, build("feature_extractor", "inception")):
+        extractor.record = {"shape": [1, 8, 8]}
+        with pytest.raises(UserError, match=f"and these have {channels} channels"):
+            extractor.check(role_data(roles)["train"]["train"].spec)
+    quality = build("evaluator", "generation_quality", feature_extractor="pool", **options)
+    assert quality.check(Many(), role_data(roles, checking=True))
+    quality.extractor = extractor
+    with pytest.raises(UserError, match=f"and these have {channels} channels"):
+        quality.check(Many(), role_data(roles, checking=True))
+    for name in ("sliced_wasserstein", "sample_grid", "training_animation"):
+        evaluator = build("evaluator", name)
+        evaluator.check(Many(), role_data(roles, checking=True))
+        found = evaluator.evaluate(Many(), role_data(roles), context_in(Path("none")))
+        assert all(figure.array.shape[-1] == 3 for figure in found.figures.values())

@@ -9,13 +9,12 @@ from tests.registries import registry_of
 
 
 class TinyDigits:
-    """scikit-learn's digits in two splits; counts how often it is prepared."""
+    """scikit-learn's digits in two splits."""
 
-    prepared = 0
     images: Images
 
     def prepare(self, context):
-        type(self).prepared += 1
+        """They are at hand."""
 
     def split(self, name):
         part = slice(0, 1400) if name == "train" else slice(1400, None)
@@ -45,8 +44,10 @@ def test_trains_once_and_is_cached_with_its_accuracy(classifier, tiny, digits, d
     first, second = classifier(), classifier()
     with torch.no_grad():  # as in an evaluation
         first.prepare(data_context)
+    (path,) = (data_context.cache / "classifiers").iterdir()
+    trained = path.stat().st_mtime_ns
     second.prepare(data_context)
-    assert tiny.prepared == 1
+    assert path.stat().st_mtime_ns == trained
     found, again = first(digits.pixels[1400:]), second(digits.pixels[1400:])
     assert torch.equal(found.features, again.features) and found.features.shape == (397, 128)
     assert found.features.square().mean().sqrt().item() == pytest.approx(1, rel=1e-4)
@@ -56,11 +57,37 @@ def test_trains_once_and_is_cached_with_its_accuracy(classifier, tiny, digits, d
     assert first.classes == digits.classes and first.identity == second.identity
 
 
-def test_other_options_are_another_classifier(classifier, tiny, data_context):
+def test_other_options_are_another_classifier(classifier, data_context):
     first, second = classifier(steps=2), classifier(steps=2, seed=1)
     first.prepare(data_context)
     second.prepare(data_context)
-    assert tiny.prepared == 2 and first.identity != second.identity
+    assert first.identity != second.identity
+
+
+def test_other_images_or_labels_of_the_same_name_are_another_classifier(
+    classifier, tiny, digits, data_context
+):
+    """As of another data root, or of a folder whose files were exchanged: labels are swapped in one."""
+    first, second = classifier(), classifier()
+    first.prepare(data_context)
+    tiny.images = Images(digits.pixels, 9 - digits.labels, digits.classes)
+    second.prepare(data_context)
+    right = 9 - digits.labels[1400:]
+    accuracy = 100 * (second(digits.pixels[1400:]).logits.argmax(1) == right).double().mean().item()
+    assert accuracy > 90
+    assert f"{accuracy:.2f} % of 397" in second.notes["network's own accuracy"]
+    assert first.identity != second.identity
+
+
+def test_another_test_split_is_another_unit_of_the_features(classifier, tiny, digits, data_context):
+    """The reference features in the cache are in that unit."""
+    first, second = classifier(steps=2), classifier(steps=2)
+    first.prepare(data_context)
+    pixels = digits.pixels.clone()
+    pixels[1400:] = 255 - pixels[1400:]
+    tiny.images = Images(pixels, digits.labels, digits.classes)
+    second.prepare(data_context)
+    assert first.record["weights"] == second.record["weights"] and first.identity != second.identity
 
 
 def test_training_leaves_the_random_numbers_alone(classifier, data_context):
@@ -71,15 +98,15 @@ def test_training_leaves_the_random_numbers_alone(classifier, data_context):
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_damaged_cache_is_trained_again(classifier, tiny, data_context):
+def test_a_damaged_cache_is_trained_again(classifier, data_context):
     classifier(steps=2).prepare(data_context)
     path = next((data_context.cache / "classifiers").iterdir())
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.warns(UserWarning, match="cannot be read"):
         classifier(steps=2).prepare(data_context)
-    assert tiny.prepared == 2
+    trained = path.stat().st_mtime_ns
     classifier(steps=2).prepare(data_context)
-    assert tiny.prepared == 2
+    assert path.stat().st_mtime_ns == trained
 
 
 def test_other_sizes_and_colors_are_adapted(classifier, digits, data_context):

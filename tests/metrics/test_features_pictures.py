@@ -8,12 +8,16 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from pluglab.data import Images, to_float
-from pluglab.errors import UserError
+from pluglab.errors import RunError, UserError
 from pluglab.evaluating import images_at, sample_rows
+from pluglab.protocols import Figure
 from pluglab_metrics.curves import grouped
 from pluglab_metrics.distance import proxy_a_distance
+from pluglab_metrics.extractors.base import Features, extract
+from pluglab_metrics.figures import COLORS, label, new_figure, places, render
 from pluglab_metrics.tsne import UNLABELED, to_plane
 from tests.evaluation import role_data
+from tests.metrics.models import Reader
 
 
 class Pixels:
@@ -61,7 +65,51 @@ def test_unlabeled_points_are_gray_below_the_others(build, two_domains):
     assert series[0].name == "no label" and series[0].mask.sum() == 50
     assert (cloud.labels[cloud.domains == 1] == UNLABELED).all()
     assert [s.name for s in series[1:]] == [str(i) for i in np.unique(cloud.labels[:50])]
-    assert [s.name for s in cloud.by_domain()] == ["source", "target"]
+    assert [s.name for s in cloud.by_domain()] == ["source: source_images", "target: target_images"]
+    assert cloud.data()["datasets"] == {"source": "source_images", "target": "target_images"}
+
+
+@pytest.mark.parametrize(
+    ("roles", "expected"),
+    [
+        (["source", "target"], [0, 1]),
+        (["target", "source"], [1, 0]),
+        (["target"], [1]),
+        (["val", "target", "source", "more"], [2, 1, 0, 3]),
+        (["source", "source/train", "target/train", "target"], [0, 2, 1, 3]),
+        (["class", "domain", "total"], [0, 1, 2]),
+        (["train"], [0]),
+    ],
+)
+def test_a_role_has_one_color_wherever_it_is_drawn(roles, expected):
+    """As where a recipe names [data.target] first, or shows the target alone."""
+    assert places(roles) == expected
+
+
+def test_a_role_has_one_color_in_the_picture_of_domains(build, two_domains):
+    evaluator = build("evaluator", "latent_tsne", points=100)
+    looks = {}
+    for order in (["source", "target"], ["target", "source"]):
+        cloud = evaluator._cloud(Pixels(), [two_domains[role]["test"] for role in order], seed=0)
+        looks[order[0]] = {item.name: (item.look["color"], item.look["marker"]) for item in cloud.by_domain()}
+    assert looks["source"] == looks["target"]
+    assert looks["source"]["source: source_images"] == (COLORS[0], "o")
+
+
+@pytest.mark.parametrize("name", ["$", "a$b", "$\\frac$", "_hidden", "[red]", "Ünï"])
+def test_names_are_no_formulas(name, build, context, digits):
+    """A class whose name holds dollars, or begins with a line, is drawn under that name."""
+    figure = new_figure(6, 4)
+    axes = figure.subplots()
+    axes.plot([1, 2], label=label(name))
+    axes.set_title(label(name))
+    drawn = axes.legend().get_texts()
+    assert len(drawn) == 1 and drawn[0].get_text().strip() == name.replace("$", "\\$")
+    assert is_picture(Figure(render(figure)))
+    names = (name, *"123456789")
+    data = role_data({"train": Images(digits.pixels, digits.labels, names)})
+    assert build("evaluator", "latent_tsne", points=100).evaluate(Pixels(), data, context).figures
+    assert build("evaluator", "accuracy").evaluate(Reader(), data, context).figures
 
 
 def test_tsne_keeps_neighbors(digits):
@@ -77,6 +125,53 @@ def test_tsne_of_few_points_and_of_broken_features():
     few[0, 0] = np.nan
     with pytest.raises(UserError, match="NaN"):
         to_plane(few, 30, 0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 40, 80])
+@pytest.mark.parametrize("width", [1, 2, 8, 60])
+@pytest.mark.parametrize("scale", [0, 1e-42, 1e-20, 1, 1e38])
+def test_tsne_survives_any_features(count, width, scale):
+    """Of such as 1e-42 x noise scikit-learn makes a NaN, and ends the process."""
+    features = (scale * np.random.default_rng(0).uniform(-1, 1, (count, width)) + scale).astype("float32")
+    plane = to_plane(features, 30, 0)
+    assert plane.shape == (count, 2) and np.isfinite(plane).all()
+    alike = np.full((count, width), 5.0, dtype="float32")
+    assert (to_plane(alike, 30, 0) == 0).all()
+
+
+def test_tsne_does_not_depend_on_the_unit_of_features(digits):
+    """A power of two changes no digit of a float."""
+    features = digits.pixels[:60].flatten(1).float().numpy()
+    assert (to_plane(features, 10, 0) == to_plane(features * 2.0**-120, 10, 0)).all()
+
+
+def test_a_picture_of_nothing_says_so(build, two_domains, context):
+    class Constant:
+        def embed(self, images, role):
+            return torch.zeros(len(images), 8)
+
+    found = build("evaluator", "latent_tsne", points=40).evaluate(Constant(), two_domains, context)
+    assert set(found.figures) == {"by_class", "by_domain"}
+    assert "features, step 100: all alike" in found.figures["by_domain"].caption
+
+
+def test_what_is_no_number_is_told_before_a_library_gets_it(build, two_domains, context, digits):
+    class Diverged:
+        def embed(self, images, role):
+            return torch.full((len(images), 8), float("nan"))
+
+        def predict(self, images, role):
+            return torch.full((len(images), 10), float("inf"))
+
+    for name, options in (
+        ("latent_tsne", {}),
+        ("proxy_a_distance", {}),
+        ("classification", {"metrics": [{"name": "calibration", "num_classes": 10}]}),
+    ):
+        with pytest.raises(UserError, match="are NaN or infinite, so"):
+            build("evaluator", name, **options).evaluate(Diverged(), two_domains, context)
+    with pytest.raises(RunError, match="NaN or infinite features"):
+        extract(lambda images: Features(images.float() / 0), [digits.pixels])
 
 
 def test_proxy_a_distance_of_known_distributions():

@@ -1,19 +1,32 @@
 """Evaluators of generators, with generators whose images are known."""
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from pluglab.capabilities import Generates, can
+from pluglab.cli.sample import requested_labels
 from pluglab.data import Images, to_uint8
 from pluglab.errors import UserError
 from pluglab.evaluating import noise, sample_batches
+from pluglab.trained import TrainedModel
 from pluglab_metrics.samples import by_class, slerp
 from pluglab_metrics.scores.frechet import RunningGaussian, frechet_distance
 from tests.evaluation import role_data
 from tests.metrics.models import LatentPainter, Painter, Pool, Resampler
+
+
+class Recorder:
+    """Makes pure noise and remembers it."""
+
+    def sample(self, n, labels, generator):
+        assert labels is None
+        self.made.append(torch.rand(n, 1, 16, 16, generator=generator) * 2 - 1)
+        return self.made[-1]
 
 
 @pytest.fixture
@@ -26,7 +39,7 @@ def test_quality_is_the_metric_of_the_samples_and_the_real_images(build, data, c
     evaluator = build("evaluator", "generation_quality", **options)
     trainer = Resampler(digits)
     found = evaluator.evaluate(trainer, data, context)
-    made = list(sample_batches(trainer, 1000, None, noise(context, "generation_quality"), 100))
+    made = list(sample_batches(trainer, 1000, None, noise(context), 100))
     real, generated = RunningGaussian(), RunningGaussian()
     real.update(Pool()(digits.pixels).features)
     generated.update(Pool()(to_uint8(torch.cat(made))).features)
@@ -98,16 +111,70 @@ def test_sample_grid_shows_the_first_samples(build, data, context, digits):
     assert list(found.figures) == ["samples"]
     picture = found.figures["samples"].array
     assert picture.dtype == np.uint8 and picture.shape[1] >= 700 and picture.shape[2] == 3
-    first = Resampler(digits).sample(32, None, noise(context, "samples"))[0]
+    first = Resampler(digits).sample(32, None, noise(context))[0]
     factor = 12  # 720 pixels by 8 images of 8 pixels, rounded up
     corner = picture[2 : 2 + 8 * factor : factor, 2 : 2 + 8 * factor : factor, 0]
     assert (corner == to_uint8(first)[0].numpy()).all()
 
 
+def test_what_was_scored_or_drawn_is_what_lab_sample_makes_of_the_seed(build, context):
+    """One rule of noise for every evaluator and for a trained model."""
+    context = replace(context, run_seed=7)
+    trainer, made = Recorder(), {}
+    larger = role_data({"train": Images(torch.randint(256, (600, 1, 16, 16)).to(torch.uint8))})
+    for name, options in {
+        "generation_quality": {"metrics": ["kid"], "feature_extractor": "pool", "n": 250},
+        "sample_grid": {"count": 250},
+        "training_animation": {"count": 250},
+        "sliced_wasserstein": {"n": 250},
+    }.items():
+        trainer.made = []
+        build("evaluator", name, **options).evaluate(trainer, larger, context)
+        made[name] = torch.cat(trainer.made)
+    fabric = SimpleNamespace(device=context.device)
+    model = TrainedModel(None, None, trainer, {}, 100, fabric, None)
+    sampled = torch.cat(list(model.sample_batches(250, None, seed=7)))
+    assert sampled.flatten(1).unique(dim=0).shape[0] == 250  # no batch repeats the noise of another
+    for name, images in made.items():
+        assert torch.equal(to_uint8(images), sampled), name
+
+
+@pytest.mark.parametrize("name", ["generation_quality", "sliced_wasserstein"])
+def test_the_scored_images_of_a_conditional_model_can_be_made_again(name, build, context):
+    class Recording:
+        num_classes, made = 10, []
+
+        def sample(self, n, labels, generator):
+            noise = torch.rand(n, 1, 16, 16, generator=generator)
+            self.made.append(noise * labels.view(-1, 1, 1, 1) / 5 - 1)
+            return self.made[-1]
+
+    names = (*"abcdefgh", "i, j", "9")
+    pixels = torch.randint(256, (600, 1, 16, 16)).to(torch.uint8)
+    data = role_data({"train": Images(pixels, torch.arange(600) % 7 + 3, names)})
+    options = {"metrics": ["kid"], "feature_extractor": "pool"} if name == "generation_quality" else {}
+    trainer = Recording()
+    build("evaluator", name, n=150, **options).evaluate(trainer, data, context)
+    made = to_uint8(torch.cat(trainer.made))
+    labels = requested_labels(str(context.folder / "it_classes.csv"), 150, names)
+    model = TrainedModel(None, None, trainer, {}, 100, SimpleNamespace(device=context.device), None)
+    assert torch.equal(torch.cat(list(model.sample_batches(150, labels, context.run_seed))), made)
+    with pytest.raises(UserError, match="150 of 151 classes in its column 'label'"):
+        requested_labels(str(context.folder / "it_classes.csv"), 151, names)
+
+
+@pytest.mark.parametrize("trainer", [Painter(), LatentPainter()], ids=["samples", "latents"])
+def test_a_row_of_a_class_is_what_lab_sample_makes_of_it(trainer, context):
+    rows = by_class(trainer, 10, 6, 100, context).view(10, 6, 1, 8, 8)
+    model = TrainedModel(None, None, trainer, {}, 100, SimpleNamespace(device=context.device), None)
+    (sampled,) = model.sample_batches(6, torch.full((6,), 3), context.run_seed)
+    assert torch.equal(to_uint8(rows[3]), sampled)
+
+
 @pytest.mark.parametrize("trainer", [Painter(), LatentPainter()], ids=["samples", "latents"])
 def test_classes_in_rows_with_the_same_noise_in_a_column(trainer, build, data, context):
     assert can(trainer, Generates) == isinstance(trainer, LatentPainter)
-    images = by_class(trainer, 10, 6, context).view(10, 6, 1, 8, 8)
+    images = by_class(trainer, 10, 6, 4, context).view(10, 6, 1, 8, 8)
     for label in range(10):
         torch.testing.assert_close(images[label, :, 0, 1:], torch.full((6, 7, 8), label / 4.5 - 1))
         assert torch.equal(images[label, :, 0, 0], images[0, :, 0, 0])
@@ -120,7 +187,7 @@ def test_classes_in_rows_with_the_same_noise_in_a_column(trainer, build, data, c
 def test_interpolation_begins_and_ends_at_its_latents(build, data, context):
     evaluator = build("evaluator", "interpolation", rows=2, columns=9, path="linear")
     picture = evaluator.evaluate(LatentPainter(), data, context).figures["pairs"].array
-    ends = LatentPainter().latents(4, noise(context, "interpolation"))
+    ends = LatentPainter().latents(4, noise(context))
     factor = -(-720 // 72)
     row = picture[2 + factor // 2, 2 + factor // 2 :: factor, 0]
     assert (row[:8] == to_uint8(2 * ends[0] - 1).numpy()).all()

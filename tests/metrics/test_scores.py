@@ -214,3 +214,9 @@ def test_reset_forgets(build):
         fresh = scored(build("metric", name, **options.get(name, {})), a, b, labels)
         scored(metric, a, c, labels)
         assert scored(metric, a, b, labels) == fresh
+
+
+def test_inception_score_of_classes_that_no_image_has():
+    """A class 1,000 logits behind has the probability 0, and counts as 0: two sure classes score 2."""
+    logits = torch.tensor([[1000.0, 0.0, -1000.0], [0.0, 1000.0, -1000.0]]).repeat(5, 1)
+    assert inception_score(logits, 1) == (pytest.approx(2), 0)

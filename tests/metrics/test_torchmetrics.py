@@ -30,7 +30,7 @@ def probabilities(images):
 
 def drawn(trainer, n, context, labels=None):
     """The images that `generation_quality` compares, uint8."""
-    batches = sample_batches(trainer, n, labels, noise(context, "generation_quality"), 100)
+    batches = sample_batches(trainer, n, labels, noise(context), 100)
     return to_uint8(torch.cat(list(batches)))
 
 

@@ -42,6 +42,7 @@ def image_grid(
 ) -> np.ndarray:
     """Images row by row on white: float N x C x H x W in [-1, 1], or uint8, to uint8 H x W x 3.
 
+    The channels of images that are neither gray nor in color stand side by side, in gray.
     They are enlarged by a whole factor, so that the page is about `width` pixels wide without its words.
     """
     parts = zip_longest(images.split(columns), row_names, fillvalue="")
@@ -63,9 +64,10 @@ class _Page:
     """Where everything is on a picture of rows."""
 
     def __init__(self, rows: Sequence[Row], title: str, width: int) -> None:
-        self.rows, self.title = rows, title
+        self.rows = [(name, in_color(images), captions) for name, images, captions in rows]
+        self.title = title
         self.columns = max(len(images) for _, images, _ in rows)
-        _, _, high, wide = rows[0][1].shape
+        _, _, high, wide = self.rows[0][1].shape
         self.factor = max(1, -(-width // (self.columns * wide)))
         texts = [_width(text, CAPTION) + MARGIN for _, _, captions in rows for text in captions]
         self.cell = max([self.factor * wide, *texts]) + GAP
@@ -101,11 +103,21 @@ class _Page:
             pen.text((center, top + self.height), caption, "black", _font(CAPTION), anchor="ma")
 
 
+def in_color(images: Tensor) -> Tensor:
+    """Images of any channels as uint8 N x 3 x H x W on the CPU: gray and color ones as they are.
+
+    Of any other number nobody knows the colors: N x 3 x H x C W, the channels in gray, side by side.
+    """
+    eight = (to_uint8(images) if images.is_floating_point() else images).cpu()
+    if eight.shape[1] not in (1, 3):
+        eight = eight.transpose(1, 2).flatten(2).unsqueeze(1)
+    return eight.expand(-1, 3, -1, -1)
+
+
 def _enlarged(images: Tensor, factor: int) -> np.ndarray:
-    """uint8 N x H x W x 3, every pixel a square of `factor`."""
-    eight = to_uint8(images) if images.is_floating_point() else images
-    large = eight.cpu().repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    return large[:, :3].expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().numpy()
+    """uint8 N x 3 x H x W as N x H x W x 3, every pixel a square of `factor`."""
+    large = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    return large.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 @lru_cache

@@ -8,7 +8,9 @@ import traceback
 import warnings
 from typing import Any
 
-from pluglab.errors import LabError
+from pluglab.cli.invoked import as_invoked
+from pluglab.cli.output import lasting
+from pluglab.errors import LabError, printable
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -19,6 +21,8 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.showwarning = _show_warning
     # A notebook names a backend that only its own kernel has; nothing here draws into a notebook.
     os.environ["MPLBACKEND"] = "Agg"
+    if arguments is None and os.name == "posix":  # a caller in Python keeps its own streams
+        sys.stdout, sys.stderr = lasting(sys.stdout), lasting(sys.stderr)
     sys.exit(_run(words, debug))
 
 
@@ -48,11 +52,11 @@ def _run(words: list[str], debug: bool) -> int:
 
 
 def _show(text: str, error: BaseException, debug: bool) -> None:
-    print(text, file=sys.stderr)
+    print(as_invoked(text), file=sys.stderr)
     if debug:
         traceback.print_exception(error)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if category is UserWarning:
-        print(f"warning: {message}", file=sys.stderr)
+        print(as_invoked(printable(f"warning: {message}")), file=sys.stderr)

@@ -9,7 +9,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -19,6 +19,7 @@ from typing import Literal, Protocol
 Status = Literal["ok", "warn", "fail"]
 LOW_DISK_GB = 5
 LOW_MEMORY_GB = 2
+SLOW_IMPORT_S = 0.2  # of a start that is to take 0.3 s
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Report(Protocol):
     def error(self) -> str: ...
     @property
     def components(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def heavy(self) -> Sequence[str]: ...
 
 
 def checks(
@@ -205,7 +210,13 @@ def check_plugin(report: Report) -> Check:
     name = f"plugin {report.name}"
     if report.status == "ok":
         count = f"{report.components} components" if report.components else ""
-        return Check(name, "ok", ", ".join(filter(None, [report.version, count])))
+        took = f"imported in {report.seconds:.2f} s" if report.seconds else ""
+        brought = f"brings in {', '.join(report.heavy)}" if report.heavy else ""
+        detail = ", ".join(filter(None, [report.version, count, took, brought]))
+        if report.heavy or report.seconds > SLOW_IMPORT_S:
+            help = "every `lab` command waits for it: its author should name components by 'module:Class'"
+            return Check(name, "warn", detail, help)
+        return Check(name, "ok", detail)
     if report.status == "disabled":
         return Check(name, "ok", "disabled")
     ways = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pluglab.cli.output import echo, print_json
+from pluglab.cli.output import echo, print_json, terminal_width
 from pluglab.cli.parameters import (
     AsJson,
     DataRoot,
@@ -19,12 +19,15 @@ from pluglab.cli.parameters import (
     Variants,
     plugins_with,
 )
-from pluglab.errors import UserError
+from pluglab.errors import UserError, printable
 from pluglab.plugins.loading import Plugins
 
 if TYPE_CHECKING:
     from pluglab.cli.networks import Network
     from pluglab.experiments.session import Session
+
+
+WIDTH = 110  # through a pipe
 
 
 def add(app: typer.Typer, plugins: Plugins) -> None:
@@ -46,8 +49,10 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
         if as_json:
             print_json({name: networks.as_json(described) for name, described in found.items()})
             return
+        terminal, width = sys.stdout.isatty(), terminal_width() or WIDTH
         for name, described in found.items():
-            print(f"{name}\n\n{networks.as_text(described, terminal=sys.stdout.isatty())}\n")
+            text = networks.as_text(described, terminal=terminal, width=width)
+            print(f"{printable(name)}\n\n{text}\n")
 
 
 def _describe(

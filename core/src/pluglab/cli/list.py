@@ -105,7 +105,7 @@ def _recipes(folder: Path) -> list[dict[str, str]]:
 
 
 def _header(path: Path) -> str:
-    lines = path.read_text(errors="replace").splitlines()[:5]
+    lines = path.read_text("utf-8-sig", errors="replace").splitlines()[:5]
     return next((line.lstrip("# ") for line in lines if line.startswith("# ")), "")
 
 

@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import Any, cast
 
 import torch
@@ -15,8 +14,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from pluglab.capabilities import HasNetworks
-from pluglab.errors import RunError
+from pluglab.cli.output import GAP, table_lines
+from pluglab.errors import RunError, printable
 
+COLUMNS = "layer", "type", "output", "calls", "parameters"
 Shape = tuple[int, ...]
 
 
@@ -171,36 +172,45 @@ def as_json(networks: Sequence[Network]) -> list[dict[str, Any]]:
 
 
 def as_text(networks: Sequence[Network], *, terminal: bool = False, width: int = 110) -> str:
-    """One table a network; with colors and lines for a terminal, else plain characters."""
+    """One table a network, at most `width` signs wide; with colors and lines for a terminal that has room."""
     from rich.console import Console
 
     written = io.StringIO()
     console = Console(file=written, force_terminal=terminal, width=width, highlight=False)
     for network in networks:
-        console.print(_table(network, terminal))
+        rows = list(map(_row, network.layers))
+        if sum(max(map(len, column)) + GAP for column in zip(COLUMNS, *rows, strict=True)) <= width:
+            console.print(_table(network, rows, terminal))
+        else:
+            lines = [printable(_title(network)), "", *table_lines(COLUMNS, rows, width), ""]
+            console.print("\n".join(lines), markup=False, soft_wrap=True)
         frozen = network.parameters - network.trainable
         total = f"{network.name}: {network.parameters:,} parameters"
         console.print(total + (f", {frozen:,} of them frozen" if frozen else ""), markup=False, end="\n\n")
     return written.getvalue().rstrip("\n")
 
 
-def _table(network: Network, terminal: bool) -> Any:
+def _title(network: Network) -> str:
+    return f"{network.name}  <-  {', '.join(map(_times, network.inputs))}"
+
+
+def _row(layer: Layer) -> list[str]:
+    outputs = ", ".join(map(_times, layer.outputs)) or "-"
+    count = f"{layer.parameters:,}" if layer.parameters else "-"
+    return [printable(layer.name) or "(itself)", layer.type, outputs, str(layer.calls), count]
+
+
+def _table(network: Network, rows: Sequence[Sequence[str]], terminal: bool) -> Any:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
-    inputs = ", ".join(map(_times, network.inputs))
     style = box.SIMPLE_HEAD if terminal else None
-    table = Table(title=f"{network.name}  <-  {inputs}", title_justify="left", box=style, pad_edge=False)
-    add_number = partial(table.add_column, justify="right", no_wrap=True)
-    table.add_column("layer", overflow="fold")
-    table.add_column("type", overflow="fold")
-    add_number("output")
-    add_number("calls")
-    add_number("parameters")
-    for layer in network.layers:
-        outputs = ", ".join(map(_times, layer.outputs)) or "-"
-        count = f"{layer.parameters:,}" if layer.parameters else "-"
-        table.add_row(layer.name or "(itself)", layer.type, outputs, str(layer.calls), count)
+    table = Table(title=Text(printable(_title(network))), title_justify="left", box=style, pad_edge=False)
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in ("layer", "type") else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
 
 

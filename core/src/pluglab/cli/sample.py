@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import time
@@ -33,8 +34,9 @@ Labels = Annotated[
     str | None,
     typer.Option(
         metavar="CLASSES",
-        help="Classes to ask for in turn, names or numbers, such as 3,7; or 'balanced', all of them, "
-        "which a class-conditional model is asked for anyway.",
+        help="Classes to ask for in turn, names or numbers, such as 3,7; a name with a comma in double "
+        "quotes; or FILE.csv, one for each image, in its column 'label'; or 'balanced', all of them, which a "
+        "class-conditional model is asked for anyway.",
     ),
 ]
 Steps = Annotated[int | None, typer.Option(metavar="N", help="Steps of the sampler.", show_default=False)]
@@ -156,7 +158,8 @@ def _check_free(out: Path, overwrite: bool) -> None:
 
 
 def requested_labels(words: str | None, n: int, names: Sequence[str]) -> Tensor | None:
-    """The class of each of n images, int64 n: all in turn, or those listed, as in '3,7' or 'cat'.
+    """The class of each of n images, int64 n: all in turn, or those listed, as in '3,7' or 'cat,"a, b"', or
+    those of a table, as in 'labels.csv'.
 
     `names` are those of the classes, none for an unconditional model; a number counts them from 0. Raises
     `UserError` for a class that there is not.
@@ -168,10 +171,26 @@ def requested_labels(words: str | None, n: int, names: Sequence[str]) -> Tensor 
 
     if words is not None and not names:
         raise UserError("the model is unconditional: no class can be asked for", help=["leave --labels out"])
-    if words is None or words == "balanced":
+    if words is None or (words == "balanced" and words not in names):
         return cycle_labels(n, len(names))
-    listed = torch.tensor([class_number(word.strip(), names) for word in words.split(",")])
+    if words.endswith(".csv") and words not in names:
+        asked = _column(Path(words), n)
+    else:
+        (asked,) = [[words]] if words in names else csv.reader([words], skipinitialspace=True)
+    listed = torch.tensor([class_number(word.strip(), names) for word in asked])
     return listed[torch.arange(n) % len(listed)]
+
+
+def _column(path: Path, n: int) -> list[str]:
+    """The first n values under 'label' of a table. Raises `UserError`."""
+    try:
+        rows = list(csv.DictReader(path.read_text("utf-8-sig").splitlines()))[:n]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    found = [row["label"] for row in rows if row.get("label")]
+    if len(found) < n:
+        raise UserError(f"{path} has {len(found)} of {n} classes in its column 'label'")
+    return found
 
 
 def _draw(model: TrainedModel, request: SampleRequest, labels: Tensor | None, session: Session) -> None:

@@ -14,7 +14,7 @@ from pluglab.components import Options
 from pluglab.errors import UserError
 from pluglab.evaluating import RoleData, select_splits
 from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData, Figure, Table
-from pluglab_metrics.figures import new_figure, render
+from pluglab_metrics.figures import label, new_figure, render
 
 
 class Judged(Options):
@@ -83,7 +83,7 @@ class Accuracy:
 
     def _draw(self, part: EvaluationData, matrix: Tensor, names: tuple[str, ...]) -> Figure:
         count, right = int(matrix.sum()), percent_right(matrix)
-        title = f"{part.role}, {self.config.split}: {right:.2f} % of {count:,} images right"
+        title = f"{part.role}: {part.dataset}, {self.config.split}: {right:.2f} % of {count:,} images right"
         caption = f"Confusion matrix of {part.role} ({part.dataset}), in percent of each true class"
         return draw_confusion(matrix, names, title, caption)
 
@@ -128,11 +128,11 @@ def draw_confusion(matrix: Tensor, names: tuple[str, ...], title: str, caption: 
     figure = new_figure(side + 0.8, side)
     axes = figure.subplots()
     image = axes.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=100)
-    axes.set_xticks(range(columns), [_name(names, i) for i in range(columns)], rotation=_tilt(names))
-    axes.set_yticks(range(rows), names)
+    axes.set_xticks(range(columns), [label(_name(names, i)) for i in range(columns)], rotation=_tilt(names))
+    axes.set_yticks(range(rows), list(map(label, names)))
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    axes.set_title(title, fontsize=11)
+    axes.set_title(label(title), fontsize=11)
     figure.colorbar(image, ax=axes, shrink=0.8, label="% of the true class")
     if columns <= 20:
         _annotate(axes, share)

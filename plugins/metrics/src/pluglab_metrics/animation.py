@@ -31,7 +31,7 @@ class TrainingAnimation:
         """Images a row."""
         width: int = Field(480, ge=1)
         """Pixels that a frame is at least wide; images are enlarged by a whole factor."""
-        batch_size: int = Field(64, ge=1)
+        batch_size: int = Field(100, ge=1)
         """Images a forward pass."""
 
     needs: ClassVar[tuple[type, ...]] = (Samples,)
@@ -58,8 +58,7 @@ class TrainingAnimation:
 
     def _frame(self, trainer: Samples, context: EvaluationContext) -> np.ndarray:
         labels = cycle_labels(self.config.count, classes_of(trainer))
-        generator = noise(context, "training_animation")
-        parts = sample_batches(trainer, self.config.count, labels, generator, self.config.batch_size)
+        parts = sample_batches(trainer, self.config.count, labels, noise(context), self.config.batch_size)
         return image_grid(torch.cat(list(parts)), self.config.columns, width=self.config.width)
 
 

@@ -14,6 +14,7 @@ from pluglab.errors import UserError
 from pluglab.evaluating import RoleData
 from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData
 from pluglab_metrics.accuracy import Judged
+from pluglab_metrics.finite import require_finite
 from pluglab_metrics.running import RunningMetric, running_metrics
 
 REHEARSED = 20  # made-up images of each class that a metric is tried with
@@ -61,7 +62,9 @@ class Classification:
 
     def _probabilities(self, trainer: Classifies, part: EvaluationData) -> Tensor:
         batches = part.batches(self.config.batch_size)
-        return torch.cat([trainer.predict(x, part.role).float().softmax(1).cpu() for x in batches])
+        found = torch.cat([trainer.predict(x, part.role).float().softmax(1).cpu() for x in batches])
+        require_finite(found, "there is nothing to judge", f"predictions of '{part.role}'")
+        return found
 
 
 def scored(metric: RunningMetric, probabilities: Tensor, labels: Tensor) -> dict[str, float]:

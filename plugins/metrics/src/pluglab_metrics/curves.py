@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +13,7 @@ from pydantic import Field
 from pluglab.components import Options
 from pluglab.evaluating import RoleData
 from pluglab.protocols import Evaluation, EvaluationContext, Figure
-from pluglab_metrics.figures import COLORS, new_figure, render
+from pluglab_metrics.figures import COLORS, label, new_figure, places, render
 
 Points = list[tuple[int, float]]
 LINES = ("-", "--", "-.", ":")
@@ -57,7 +57,10 @@ class LearningCurves:
             }
             for group, series in panels.items()
         }
-        return Evaluation(figures={"panels": Figure(_draw(panels, self.config.columns), caption, points)})
+        sets = {role: splits["train"].dataset for role, splits in data.items()}
+        return Evaluation(
+            figures={"panels": Figure(_draw(panels, sets, self.config.columns), caption, points)}
+        )
 
 
 def grouped(history: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Points]]:
@@ -85,26 +88,31 @@ def _split(key: str, default: str) -> tuple[str, str]:
     return ("lr", "lr") if key == "lr" else (default, key)
 
 
-def _draw(panels: Mapping[str, Mapping[str, Points]], columns: int) -> np.ndarray:
+def _draw(
+    panels: Mapping[str, Mapping[str, Points]], datasets: Mapping[str, str], columns: int
+) -> np.ndarray:
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     figure = new_figure(max(6.5, 4.2 * columns), 3.4 * rows)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (group, series) in zip(grid, panels.items(), strict=False):
-        _panel(axes, group, series)
+        _panel(axes, group, series, datasets)
     for axes in grid[len(panels) :]:
         axes.remove()
     return render(figure)
 
 
-def _panel(axes: Any, group: str, series: Mapping[str, Sequence[tuple[int, float]]]) -> None:
-    for i, (name, points) in enumerate(series.items()):
+def _panel(axes: Any, group: str, series: Mapping[str, Points], datasets: Mapping[str, str]) -> None:
+    for i, (name, points) in zip(places(list(series)), series.items(), strict=True):
         steps, values = zip(*sorted(points), strict=True)
         look = {"color": COLORS[i % len(COLORS)], "linestyle": LINES[i // len(COLORS) % len(LINES)]}
-        axes.plot(steps, values, label=name, marker="o" if len(points) < 25 else None, markersize=3, **look)
-    axes.set_title(group, fontsize=11)
+        words = f"{name}: {datasets[name]}" if name in datasets else name
+        axes.plot(
+            steps, values, label=label(words), marker="o" if len(points) < 25 else None, markersize=3, **look
+        )
+    axes.set_title(label(group), fontsize=11)
     axes.set_xlabel("step")
-    axes.set_ylabel(UNITS.get(group, group))
+    axes.set_ylabel(label(UNITS.get(group, group)))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.grid(alpha=0.25)
     if len(series) > 1 or group not in series:

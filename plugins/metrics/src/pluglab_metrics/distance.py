@@ -17,6 +17,7 @@ from pluglab.components import Options
 from pluglab.errors import UserError
 from pluglab.evaluating import RoleData, embed, sample_rows, select_splits
 from pluglab.protocols import Evaluation, EvaluationContext
+from pluglab_metrics.finite import require_finite
 
 SMALLEST = 20  # images a role: half of them train a classifier, the others measure its error
 
@@ -72,8 +73,12 @@ class ProxyADistance:
 def proxy_a_distance(
     source: np.ndarray, target: np.ndarray, c: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1), seed: int = 0
 ) -> float:
-    """2 (1 - 2 eps) of two sets of N x F features, with eps at most 1/2 (Ganin et al. 2016, eq. 3)."""
+    """2 (1 - 2 eps) of two sets of N x F features, with eps at most 1/2 (Ganin et al. 2016, eq. 3).
+
+    Raises `UserError` for features that are not finite.
+    """
     features = np.concatenate([source, target])
+    require_finite(features, "no classifier can tell two roles apart")
     domain = np.repeat([0, 1], [len(source), len(target)])
     order = torch.randperm(len(domain), generator=torch.Generator().manual_seed(seed)).numpy()
     train, test = np.array_split(order, 2)

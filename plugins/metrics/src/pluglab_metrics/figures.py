@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ COLORS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
     "#a96b59", "#e76300", "#717581", "#92dadd", "#b9ac70",
 )  # fmt: skip
+ROLES = ("source", "target")  # each has a color of its own, the same in every picture
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "p")
 DPI = 120
 
@@ -35,6 +37,24 @@ def style(index: int, name: str = "") -> dict[str, Any]:
     """Color and marker of series `index`; a name of one sign is its own marker, readable without color."""
     marker = f"${name}$" if len(name) == 1 and name.isalnum() else MARKERS[index % len(MARKERS)]
     return {"color": COLORS[index % len(COLORS)], "marker": marker}
+
+
+def places(names: Sequence[str]) -> list[int]:
+    """The place of each series among the colors: 'source' or 'source/train' has the first wherever it is
+    drawn, 'target' the second; what is no role takes those that are left, in order."""
+    roles = [name.partition("/")[0] for name in names]
+    reserved = len(ROLES) if any(role in ROLES for role in roles) else 0
+    found: list[int] = []
+    for role in roles:
+        own = ROLES.index(role) if role in ROLES else reserved
+        found.append(own if own not in found else max(reserved, *(i + 1 for i in found)))
+    return found
+
+
+def label(name: str) -> str:
+    """A name as it is: matplotlib reads formulas between dollars, and hides what begins with a line."""
+    escaped = name.replace("$", r"\$")
+    return f" {escaped}" if escaped.startswith("_") else escaped
 
 
 def bare(axes: Any) -> None:

@@ -28,6 +28,7 @@ from pluglab.evaluating import (
 )
 from pluglab.protocols import DataContext, Evaluation, EvaluationContext, EvaluationData, Table
 from pluglab.storage.atomic import replacing
+from pluglab.storage.csv_files import write_csv
 from pluglab_metrics.extractors.base import FeatureExtractor, Features, extract
 from pluglab_metrics.running import RunningMetric, running_metrics
 
@@ -76,6 +77,8 @@ class GenerationQuality:
         """The scores by name. To a class-conditional model labels say how frequent the classes are."""
         part = reference_split(data, self.config.role, self.config.split, "generation_quality")
         self._check_classes(trainer, part)
+        if self.extracts and (fits := getattr(self.extractor, "check", None)):
+            fits(part.spec)
         counts = min(self.config.reference, part.spec.count), self.config.n
         if counts[0] < 2:
             raise UserError(f"one image of '{part.role}' is too few to compare with", help=["take more"])
@@ -107,6 +110,7 @@ class GenerationQuality:
         self._move_to(context.device)
         part = reference_split(data, self.config.role, self.config.split, "generation_quality")
         labels = labels_like(trainer, part, self.config.n, context.seed)
+        keep_classes(labels, part, context)
         index = sample_rows(part, self.config.reference, 0)
         compared = _Compared(
             real=lambda: (to_uint8(images).cpu() for images in batches_at(part, index)),
@@ -129,7 +133,7 @@ class GenerationQuality:
             metric.to(device)
 
     def _made(self, trainer: Samples, labels: Tensor | None, context: EvaluationContext) -> list[Tensor]:
-        generator = noise(context, "generation_quality")
+        generator = noise(context)
         images = sample_batches(trainer, self.config.n, labels, generator, self.config.batch_size)
         return [to_uint8(batch) for batch in images]
 
@@ -216,6 +220,14 @@ def _network(extractor: FeatureExtractor) -> dict[str, str]:
     """What there is to know of a feature extractor."""
     weights = hashlib.sha256(extractor.identity.encode()).hexdigest()[:16]
     return {"feature extractor": extractor.name, "weights": weights, **extractor.notes}
+
+
+def keep_classes(labels: Tensor | None, part: EvaluationData, context: EvaluationContext) -> None:
+    """Write down the class that each image was asked for, beside the pictures: `<label>_classes.csv`, which
+    `lab sample --labels` reads, so that the same images can be made again."""
+    if labels is not None:
+        rows = [(part.spec.class_name(label),) for label in labels.tolist()]
+        write_csv(context.folder / f"{context.label}_classes.csv", ("label",), rows)
 
 
 def format_count(n: int) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from pluglab.capabilities import Generates, Samples, can
+from pluglab.capabilities import Generates, Samples
 from pluglab.components import Options
 from pluglab.evaluating import RoleData, class_names, classes_of, cycle_labels, noise, sample_batches
 from pluglab.figures import image_grid
@@ -32,7 +32,7 @@ class SampleGrid:
         """Images of each class in the picture by class."""
         classes: int = Field(10, ge=1, le=40)
         """Classes shown at most."""
-        batch_size: int = Field(64, ge=1)
+        batch_size: int = Field(100, ge=1)
         """Images a forward pass."""
 
     needs: ClassVar[tuple[type, ...]] = (Samples,)
@@ -47,9 +47,8 @@ class SampleGrid:
     def evaluate(self, trainer: Samples, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Figures `samples`, and `classes` of a class-conditional model."""
         count, classes = self.config.count, classes_of(trainer)
-        parts = sample_batches(
-            trainer, count, cycle_labels(count, classes), noise(context, "samples"), self.config.batch_size
-        )
+        labels, size = cycle_labels(count, classes), self.config.batch_size
+        parts = sample_batches(trainer, count, labels, noise(context), size)
         images = torch.cat(list(parts))
         caption = f"The first {count} images that the model makes after {context.step:,} steps, unchosen"
         figures = {"samples": Figure(image_grid(images, self.config.columns), caption)}
@@ -57,26 +56,23 @@ class SampleGrid:
             rows = min(classes, self.config.classes)
             known = class_names(data)
             names = known[:rows] if known else [str(i) for i in range(rows)]
-            made = by_class(trainer, rows, self.config.per_class, context)
+            made = by_class(trainer, rows, self.config.per_class, size, context)
             page = image_grid(made, self.config.per_class, row_names=names)
             words = f"Images of each class after {context.step:,} steps; a column has the same noise"
             figures["classes"] = Figure(page, words)
         return Evaluation(figures=figures)
 
 
-def by_class(trainer: Samples, classes: int, columns: int, context: EvaluationContext) -> Tensor:
-    """Images class by class, the noise of column j the same in every class."""
-    if can(trainer, Generates):
-        maker = cast(Generates, trainer)
-        latents = maker.latents(columns, noise(context, "classes"))
-        rows = (torch.full((columns,), label, device=latents.device) for label in range(classes))
-        return torch.cat([maker.generate(latents, labels) for labels in rows])
-    made = [
-        trainer.sample(1, torch.tensor([label], device=context.device), noise(context, "classes", column))
-        for label in range(classes)
-        for column in range(columns)
-    ]
-    return torch.cat(made)
+def by_class(
+    trainer: Samples, classes: int, columns: int, batch_size: int, context: EvaluationContext
+) -> Tensor:
+    """Images class by class, the noise of a column the same in every class.
+
+    A row is what `lab sample -n COLUMNS --labels CLASS` makes.
+    """
+    rows = (torch.full((columns,), label) for label in range(classes))
+    made = (sample_batches(trainer, columns, labels, noise(context), batch_size) for labels in rows)
+    return torch.cat([images for row in made for images in row])
 
 
 class Interpolation:
@@ -102,7 +98,7 @@ class Interpolation:
     def evaluate(self, trainer: Generates, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Figure `pairs`. A class-conditional model shows one class a row."""
         rows, columns = self.config.rows, self.config.columns
-        ends = trainer.latents(2 * rows, noise(context, "interpolation"))
+        ends = trainer.latents(2 * rows, noise(context))
         between = slerp if self.config.path == "spherical" else torch.lerp
         shares = torch.linspace(0, 1, columns, device=ends.device)
         steps = torch.stack([between(ends[:rows], ends[rows:], share) for share in shares], dim=1)

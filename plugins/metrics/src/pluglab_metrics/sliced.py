@@ -29,7 +29,7 @@ from pluglab.evaluating import (
     sample_rows,
 )
 from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData
-from pluglab_metrics.quality import format_count
+from pluglab_metrics.quality import format_count, keep_classes
 
 PATCH = 7  # pixels
 SMALLEST = 16  # size of the pyramid's last level
@@ -142,7 +142,8 @@ class SlicedWasserstein:
         # Alternate rows: each set is spread over the whole split.
         one, other = (self._described(batches_at(real, rows)) for rows in (index[::2], index[1::2]))
         labels = labels_like(trainer, real, n, context.seed)
-        made = self._described(sample_batches(trainer, n, labels, noise(context, "sliced"), c.batch_size))
+        keep_classes(labels, real, context)
+        made = self._described(sample_batches(trainer, n, labels, noise(context), c.batch_size))
         name = f"sliced_wasserstein_{format_count(n)}"
         found = self._distances(made, one)
         scalars = {f"{name}/{size}": value for size, value in found.items()}

@@ -14,14 +14,15 @@ from sklearn.manifold import TSNE
 
 from pluglab.capabilities import Embeds
 from pluglab.components import Options
-from pluglab.errors import UserError
 from pluglab.evaluating import RoleData, embed, sample_rows, select_splits
 from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData, Figure
-from pluglab_metrics.figures import bare, new_figure, render, style
+from pluglab_metrics.figures import bare, label, new_figure, places, render, style
+from pluglab_metrics.finite import require_finite
 
 GRAY = "#b0b0b0"
 UNLABELED = -1
 SMALLEST = 5  # points
+FEW = 3  # series, whose legend is below
 
 
 class LatentTSNE:
@@ -55,7 +56,9 @@ class LatentTSNE:
     def evaluate(self, trainer: Embeds, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Figures `by_class` (where any role has labels) and `by_domain` (of several roles)."""
         cloud = self._cloud(trainer, select_splits(data, self.config.roles, self.config.split), context.seed)
-        title = f"t-SNE of {len(cloud.plane):,} {self.config.split} features, step {context.step:,}"
+        title = (
+            f"t-SNE of {len(cloud.plane):,} {self.config.split} features, step {context.step:,}{cloud.note}"
+        )
         series = {}
         if (cloud.labels != UNLABELED).any():
             series["by_class"] = cloud.by_class()
@@ -74,26 +77,34 @@ class LatentTSNE:
         features = [embed(trainer, part, index) for part, index in zip(parts, indices, strict=True)]
         labels = [_labels(part, index) for part, index in zip(parts, indices, strict=True)]
         domains = np.repeat(np.arange(len(parts)), [len(index) for index in indices])
-        plane = to_plane(torch.cat(features).numpy(), self.config.perplexity, seed)
+        rows = torch.cat(features).numpy()
+        plane = to_plane(rows, self.config.perplexity, seed)
         names = max((part.spec.classes or () for part in parts), key=len)
-        return Cloud(plane, np.concatenate(labels), domains, tuple(part.role for part in parts), names)
+        roles = {part.role: part.dataset for part in parts}
+        note = f": {why}" if (why := nothing_to_embed(rows)) else ""
+        return Cloud(plane, np.concatenate(labels), domains, roles, names, note)
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """`plane`: N x 2. `labels` (-1 where unknown) and `domains` (indices into `roles`): N."""
+    """`plane`: N x 2. `labels` (-1 where unknown) and `domains` (indices into `roles`): N.
+
+    `roles` are the roles and their data sets. `note` says why there is nothing to see, where that is so.
+    """
 
     plane: np.ndarray
     labels: np.ndarray
     domains: np.ndarray
-    roles: tuple[str, ...]
+    roles: dict[str, str]
     classes: tuple[str, ...]
+    note: str = ""
 
     def data(self) -> dict[str, Any]:
-        """Each point's place, role and class (None where it is unknown)."""
+        """Each point's place, role and class (None where it is unknown), and each role's data set."""
         classes = [None if label == UNLABELED else self._name(int(label)) for label in self.labels]
-        roles = [self.roles[i] for i in self.domains]
-        return {"x": self.plane[:, 0], "y": self.plane[:, 1], "role": roles, "class": classes}
+        names = list(self.roles)
+        points = {"x": self.plane[:, 0], "y": self.plane[:, 1], "role": [names[i] for i in self.domains]}
+        return {**points, "class": classes, "datasets": self.roles}
 
     def _name(self, label: int) -> str:
         return self.classes[label] if label < len(self.classes) else str(label)
@@ -108,8 +119,11 @@ class Cloud:
         return [gray, *series] if hidden.any() else series
 
     def by_domain(self) -> list[Series]:
-        pairs = enumerate(self.roles)
-        return [Series(role, self.domains == i, {**style(i), "alpha": 0.65}) for i, role in pairs]
+        found = enumerate(zip(self.roles.items(), places(list(self.roles)), strict=True))
+        return [
+            Series(f"{role}: {dataset}", self.domains == i, {**style(place), "alpha": 0.65})
+            for i, ((role, dataset), place) in found
+        ]
 
 
 @dataclass(frozen=True)
@@ -122,20 +136,31 @@ class Series:
 
 
 def to_plane(features: np.ndarray, perplexity: float, seed: int) -> np.ndarray:
-    """N x F features as N x 2, fixed by the seed. Raises `UserError` for features that are not finite."""
-    if not np.isfinite(features).all():
-        raise UserError(
-            "some features are NaN or infinite, so t-SNE has nothing to show",
-            help=["training has diverged: lower the learning rate, or look at `learning_curves`"],
-        )
-    if len(features) < SMALLEST or np.ptp(features, axis=0).max() == 0:
-        return np.pad(features, [(0, 0), (0, 2)])[:, :2]  # nothing to embed, and nothing that t-SNE survives
+    """N x F features as N x 2, fixed by the seed. Raises `UserError` for features that are not finite.
+
+    Features that are all alike lie in one point, and of too few nothing but the features is shown.
+    """
+    require_finite(features, "t-SNE has nothing to show")
+    features = features.astype(np.float64)
+    features = features - features.mean(0)
+    # Neighbors do not depend on the scale, and scikit-learn does not survive one that float32 does not hold:
+    # its start divides by the deviation, and a NaN there ends the process.
+    features = (features / (np.abs(features).max(initial=0) or 1)).astype(np.float32)
+    if nothing_to_embed(features):
+        return np.pad(features, [(0, 0), (0, 2)])[:, :2]
     if min(features.shape) > 50:
         features = PCA(50, random_state=seed % 2**32).fit_transform(features)
     features = np.pad(features, [(0, 0), (0, max(0, 2 - features.shape[1]))])
     perplexity = min(perplexity, (len(features) - 1) / 3)
     tsne = TSNE(init="pca", perplexity=perplexity, random_state=seed % 2**32)
     return np.asarray(tsne.fit_transform(features))
+
+
+def nothing_to_embed(features: np.ndarray) -> str:
+    """Why N x F features have no map, in words; empty where they have one."""
+    if len(features) < SMALLEST:
+        return "too few for a map"
+    return "all alike" if np.ptp(features, axis=0).max() == 0 else ""
 
 
 def _labels(data: EvaluationData, index: torch.Tensor) -> np.ndarray:
@@ -147,9 +172,11 @@ def _draw(plane: np.ndarray, series: list[Series], title: str) -> np.ndarray:
     axes = figure.subplots()
     for item in series:
         x, y = plane[item.mask].T
-        axes.scatter(x, y, s=34, linewidths=0.4, label=item.name, **item.look)
+        axes.scatter(x, y, s=34, linewidths=0.4, label=label(item.name), **item.look)
     axes.set_aspect("equal", adjustable="datalim")
     bare(axes)
     axes.set_title(title, fontsize=11)
-    figure.legend(loc="outside right center", frameon=False, markerscale=1.6)
+    few = len(series) <= FEW  # names of data sets are long
+    place = {"loc": "outside lower center", "ncols": FEW} if few else {"loc": "outside right center"}
+    figure.legend(**place, frameon=False, markerscale=1.6)
     return render(figure)

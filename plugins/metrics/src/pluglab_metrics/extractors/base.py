@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from pluglab.errors import RunError, UserError
+from pluglab.images import ImageSpec
 from pluglab.protocols import DataContext
 
 
@@ -23,7 +25,8 @@ class FeatureExtractor(Protocol):
 
     `name` stands beside every score, `identity` keys cached features (it must change with the weights),
     `notes` are the settings that a reader needs to compare scores. `classes` are the names of the logits, or
-    None. All four may be read after `prepare`.
+    None. All four may be read after `prepare`. One that cannot read images of every shape has a method
+    `check(spec)`, which raises `UserError`.
     """
 
     @property
@@ -45,9 +48,18 @@ class FeatureExtractor(Protocol):
         ...
 
 
+def require_colors(spec: ImageSpec, extractor: str) -> None:
+    """Raises `UserError` for images that are neither gray nor in color."""
+    if spec.channels not in (1, 3):
+        message = f"'{extractor}' reads gray and color images, and these have {spec.channels} channels"
+        raise UserError(message, help=["choose a feature extractor for them, or gray or color images"])
+
+
 def extract(extractor: Callable[[Tensor], Features], batches: Iterable[Tensor]) -> Features:
-    """Features of all batches of uint8 images, on the CPU."""
+    """Features of all batches of uint8 images, on the CPU. Raises `RunError` where some are not finite."""
     parts = [extractor(images) for images in batches]
     features = torch.cat([part.features.float().cpu() for part in parts])
+    if not features.isfinite().all():
+        raise RunError("the feature extractor gives NaN or infinite features, of which there is no score")
     logits: list[Any] = [part.logits.float().cpu() for part in parts if part.logits is not None]
     return Features(features, torch.cat(logits) if logits else None)

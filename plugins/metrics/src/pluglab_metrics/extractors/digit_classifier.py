@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +17,11 @@ from torch import Tensor, nn
 from pluglab.components import Component, Options, Reference, dump_options, named
 from pluglab.data import Images, Stream, to_float
 from pluglab.errors import UserError
+from pluglab.images import ImageSpec
 from pluglab.protocols import DataContext
 from pluglab.storage.atomic import replacing
 from pluglab.training import native_bf16
-from pluglab_metrics.extractors.base import Features
+from pluglab_metrics.extractors.base import Features, require_colors
 
 VERSION = 1  # of the network and its training; another number makes cached classifiers stale
 
@@ -60,7 +62,7 @@ class DigitClassifier:
 
     @property
     def identity(self) -> str:
-        return f"{self.name}-{self.record['weights']}"
+        return f"{self.name}-{self.record['weights']}-{self.record['scale']:.9g}"
 
     @property
     def notes(self) -> dict[str, str]:
@@ -77,13 +79,21 @@ class DigitClassifier:
     def prepare(self, context: DataContext) -> None:
         """Load the classifier from the cache, or train and cache it."""
         if self.network is None:
-            path = context.cache / "classifiers" / f"{self._key()}.pt"
-            saved = _load(path) or self._train(context, path)
+            train, test = self._images(context)
+            path = context.cache / "classifiers" / f"{self._key(train, test)}.pt"
+            saved = _load(path) or self._train(train, test, context, path)
             self.record = saved["record"]
             with torch.device("meta"):  # draws no initial weights, so that no random number is used up
                 self.network = build_network(self.record["shape"][0], len(self.record["classes"]))
             self.network.load_state_dict(saved["network"], assign=True)
             self.network.eval().requires_grad_(False)
+
+    def check(self, spec: ImageSpec) -> None:
+        """Raises `UserError` for images that are neither gray nor in color, nor like those it has learned."""
+        own = self.record["shape"][0]
+        if spec.channels != own:
+            require_colors(spec, self.name)
+            require_colors(replace(spec, channels=own), self.name)
 
     def to(self, device: torch.device) -> None:
         assert self.network is not None
@@ -106,11 +116,14 @@ class DigitClassifier:
             images = F.interpolate(images, size=size, mode="bilinear", antialias=True)
         return images
 
-    def _key(self) -> str:
-        options = json.dumps([VERSION, dump_options(self.config)], sort_keys=True)
-        return f"{self.config.dataset.name}-{hashlib.sha256(options.encode()).hexdigest()[:16]}"
+    def _key(self, train: Images, test: Images) -> str:
+        """A name for what the options make of these images, wherever they lie."""
+        options = dump_options(self.config) | {"dataset": [train.digest, test.digest]}
+        digest = hashlib.sha256(json.dumps([VERSION, options], sort_keys=True).encode())
+        return f"{self.config.dataset.name}-{digest.hexdigest()[:16]}"
 
-    def _train(self, context: DataContext, path: Path) -> dict[str, Any]:
+    def _images(self, context: DataContext) -> tuple[Images, Images]:
+        """To learn from and to be tested on. Raises `UserError` where labels are missing."""
         dataset = self.config.dataset.build()
         dataset.prepare(context)
         train, test = dataset.split("train"), dataset.split("test")
@@ -119,6 +132,9 @@ class DigitClassifier:
                 f"a classifier needs labels, and data set '{self.config.dataset.name}' has none",
                 help=['choose a labeled `dataset`, or feature_extractor = "inception"'],
             )
+        return train, test
+
+    def _train(self, train: Images, test: Images, context: DataContext, path: Path) -> dict[str, Any]:
         with context.track("training the classifier that judges samples", self.config.steps) as bar:
             network = train_network(self.config, train, bar.advance)
         saved = {"network": network.state_dict(), "record": _describe(network, train, test)}

@@ -20,8 +20,9 @@ from torchvision.models.inception import InceptionA, InceptionC, InceptionE
 
 from pluglab.components import Options
 from pluglab.errors import UserError
+from pluglab.images import ImageSpec
 from pluglab.protocols import DataContext
-from pluglab_metrics.extractors.base import Features
+from pluglab_metrics.extractors.base import Features, require_colors
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
@@ -57,6 +58,10 @@ class Inception:
         """Load the weights from the data root, the cache or the network."""
         if self.network is None:
             self.network = load_network(find_weights(self.config, context))
+
+    def check(self, spec: ImageSpec) -> None:
+        """Raises `UserError` for images that are neither gray nor in color."""
+        require_colors(spec, self.name)
 
     def to(self, device: torch.device) -> None:
         assert self.network is not None

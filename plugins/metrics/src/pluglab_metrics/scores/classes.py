@@ -22,8 +22,10 @@ def inception_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
 
 def _score(logits: Tensor) -> Tensor:
     log_p = logits.log_softmax(1)
-    log_marginal = log_p.exp().mean(0).log()
-    return (log_p.exp() * (log_p - log_marginal)).sum(1).mean().exp()
+    p = log_p.exp()
+    log_marginal = p.mean(0).log()
+    # A class that no image has is 0 x infinity, which counts as 0.
+    return torch.where(p > 0, p * (log_p - log_marginal), 0).sum(1).mean().exp()
 
 
 class InceptionScore:

@@ -75,6 +75,16 @@ def test_scores_of_a_model_that_knows_nothing_and_of_one_that_knows_all(registry
     assert abs(everything["dev"]) < 1e-6
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("domain", ["source", "target"])
+def test_what_is_not_finite_is_told_in_words(registry, value, domain):
+    data = example(3.0)
+    for split in ("train", "test"):
+        data[domain][split].images[0] = value
+    with pytest.raises(UserError, match=f"of '{domain}' are NaN or infinite"):
+        scores(registry, data)
+
+
 def test_target_labels_are_never_read(registry):
     data = example(3.0)
     assert len(scores(registry, data)) == 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -131,3 +132,15 @@ def sample_batches(
         count = min(batch_size, n - start)
         asked = None if labels is None else labels[start : start + count].to(generator.device)
         yield trainer.sample(count, asked, generator)
+
+
+def require_finite(values: np.ndarray | Tensor, so: str, what: str = "features") -> None:
+    """Raises `UserError` where some values are NaN or infinite; `so` says what cannot be done with them.
+
+    Libraries end in other ways, some of them the whole process.
+    """
+    if not torch.as_tensor(values).isfinite().all():
+        raise UserError(
+            f"some {what} are NaN or infinite, so {so}",
+            help=["training has diverged: lower the learning rate, or look at `learning_curves`"],
+        )

@@ -21,7 +21,7 @@ from torch import Tensor
 from pluglab.capabilities import Classifies, Embeds
 from pluglab.components import Options
 from pluglab.errors import UserError
-from pluglab.evaluating import RoleData, batches_at, sample_rows, select_splits
+from pluglab.evaluating import RoleData, batches_at, require_finite, sample_rows, select_splits
 from pluglab.protocols import Evaluation, EvaluationContext
 from pluglab_domain_adaptation.target_losses import entropy_of_mean, mean_entropy, nuclear_norm
 
@@ -65,6 +65,7 @@ class Validators:
         """Scalars `validators/<name>`."""
         target = self._images(data, "target", self.config.split, context.seed)
         logits = torch.cat([trainer.predict(x, "target").float().cpu() for x in target])
+        require_finite(logits, "no score can be computed", "predictions of 'target'")
         scores = {name: score for name, score in self._of_logits(logits).items() if name in self.config.names}
         if "dev" in self.config.names and self._has_source(data):
             scores["dev"] = self._dev(trainer, data, target, context.seed)
@@ -134,4 +135,6 @@ def dev_risk(losses: np.ndarray, weights: np.ndarray) -> float:
 
 
 def _embedded(trainer: Embeds, images: list[Tensor], role: str) -> np.ndarray:
-    return torch.cat([trainer.embed(x, role).float().cpu() for x in images]).numpy()
+    features = torch.cat([trainer.embed(x, role).float().cpu() for x in images]).numpy()
+    require_finite(features, "nothing can tell the domains apart", f"features of '{role}'")
+    return features

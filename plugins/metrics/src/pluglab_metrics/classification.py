@@ -11,10 +11,9 @@ from torch import Tensor
 from pluglab.capabilities import Classifies
 from pluglab.components import Component, Reference
 from pluglab.errors import UserError
-from pluglab.evaluating import RoleData
+from pluglab.evaluating import RoleData, require_finite
 from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData
 from pluglab_metrics.accuracy import Judged
-from pluglab_metrics.finite import require_finite
 from pluglab_metrics.running import RunningMetric, running_metrics
 
 REHEARSED = 20  # made-up images of each class that a metric is tried with

@@ -15,9 +15,8 @@ from sklearn.svm import LinearSVC
 from pluglab.capabilities import Embeds
 from pluglab.components import Options
 from pluglab.errors import UserError
-from pluglab.evaluating import RoleData, embed, sample_rows, select_splits
+from pluglab.evaluating import RoleData, embed, require_finite, sample_rows, select_splits
 from pluglab.protocols import Evaluation, EvaluationContext
-from pluglab_metrics.finite import require_finite
 
 SMALLEST = 20  # images a role: half of them train a classifier, the others measure its error
 

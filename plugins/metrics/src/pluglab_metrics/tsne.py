@@ -14,10 +14,9 @@ from sklearn.manifold import TSNE
 
 from pluglab.capabilities import Embeds
 from pluglab.components import Options
-from pluglab.evaluating import RoleData, embed, sample_rows, select_splits
+from pluglab.evaluating import RoleData, embed, require_finite, sample_rows, select_splits
 from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData, Figure
 from pluglab_metrics.figures import bare, label, new_figure, places, render, style
-from pluglab_metrics.finite import require_finite
 
 GRAY = "#b0b0b0"
 UNLABELED = -1

@@ -11,8 +11,9 @@ import typer
 from pluglab.cli.output import echo, print_json, print_table
 from pluglab.cli.parameters import AsJson, PluginFiles, RunDir, plugins_with
 from pluglab.errors import UserError, did_you_mean
+from pluglab.plugins.kinds import Kind
 from pluglab.plugins.loading import Plugins
-from pluglab.plugins.registry import Entry, Kind, plural
+from pluglab.plugins.registry import Entry, plural
 
 LISTS = ("plugins", "recipes", "runs", "kinds")
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from pluglab.data.batches import ImageArray, transformed
 from pluglab.errors import UserError
-from pluglab.images import ImageSpec
-
-if TYPE_CHECKING:
-    from pluglab.data.run_data import RunData
+from pluglab.images import Images, ImageSpec
+from pluglab.protocols import Transform
 
 
 @dataclass
@@ -30,17 +27,16 @@ class Evaluated:
 
 
 class RoleSplits(Mapping[str, "EvaluationSplit"]):
-    """The splits of one role, loaded when first asked for. Raises `UserError` for one that there is not."""
+    """The splits of one role, loaded by `load` when first asked for: it raises `UserError` for one that there
+    is not."""
 
-    def __init__(
-        self, role: str, run_data: RunData, evaluated: Evaluated, arrays: dict[tuple[str, str], Any]
-    ) -> None:
-        self.role, self._data, self._evaluated, self._arrays = role, run_data, evaluated, arrays
+    def __init__(self, load: Callable[[str], EvaluationSplit]) -> None:
+        self._load = load
         self._known: dict[str, EvaluationSplit] = {}
 
     def __getitem__(self, split: str) -> EvaluationSplit:
         if split not in self._known:
-            self._known[split] = EvaluationSplit(self.role, split, self._data, self._evaluated, self._arrays)
+            self._known[split] = self._load(split)
         return self._known[split]
 
     def __iter__(self) -> Iterator[str]:
@@ -50,42 +46,22 @@ class RoleSplits(Mapping[str, "EvaluationSplit"]):
         return 2
 
 
+@dataclass(frozen=True)
 class EvaluationSplit:
     """One split of one role; see `protocols.EvaluationData`. What it hands out is the evaluator's own."""
 
-    def __init__(
-        self,
-        role: str,
-        split: str,
-        run_data: RunData,
-        evaluated: Evaluated,
-        arrays: dict[tuple[str, str], Any],
-    ) -> None:
-        self._images = run_data.split(role, split)
-        self._role, self._split, self._evaluated, self._arrays = role, split, evaluated, arrays
-        self._transforms = [one for one in run_data.transforms[role] if not one.random]
-        self._dataset = run_data.recipe.data[role].dataset.name
-        self._digest = run_data.recorded.hashes[role][split]
-
-    @property
-    def role(self) -> str:
-        return self._role
-
-    @property
-    def split(self) -> str:
-        return self._split
+    role: str
+    split: str
+    dataset: str
+    digest: str
+    _images: Images
+    _transforms: Sequence[Transform]
+    _evaluated: Evaluated
+    _arrays: dict[tuple[str, str], ImageArray]
 
     @property
     def spec(self) -> ImageSpec:
         return self._images.spec
-
-    @property
-    def dataset(self) -> str:
-        return self._dataset
-
-    @property
-    def digest(self) -> str:
-        return self._digest
 
     @property
     def labeled(self) -> bool:
@@ -94,9 +70,9 @@ class EvaluationSplit:
     @property
     def labels(self) -> Tensor:
         self._device()
-        self._evaluated.labels_read.add(self._role)
+        self._evaluated.labels_read.add(self.role)
         if self._images.labels is None:
-            raise UserError(f"the '{self._split}' split of '{self._role}' has no labels")
+            raise UserError(f"the '{self.split}' split of '{self.role}' has no labels")
         return self._images.labels.clone()
 
     def batches(self, size: int = 500, limit: int | None = None) -> Iterator[Tensor]:
@@ -116,9 +92,8 @@ class EvaluationSplit:
         return self._evaluated.device
 
     def _array(self, device: torch.device) -> ImageArray:
-        key = self._role, self._split
+        key = self.role, self.split
         if key not in self._arrays:
             layout = self._evaluated.channels_last
             self._arrays[key] = ImageArray(self._images, device, channels_last=layout)
-        array: ImageArray = self._arrays[key]
-        return array
+        return self._arrays[key]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pluglab.components import Component
-from pluglab.data.evaluation_data import Evaluated, RoleSplits
+from pluglab.data.batches import ImageArray
+from pluglab.data.evaluation_data import Evaluated, EvaluationSplit, RoleSplits
 from pluglab.errors import UserError
 from pluglab.images import Images, ImageSpec
 from pluglab.plugins.returned import check_split
@@ -97,7 +99,7 @@ class RunData:
         self.recipe, self.cache = recipe, cache
         self.recorded = recorded or Recorded()
         self.roles: tuple[Role, ...] = tuple(recipe.options.trainer.target.roles)
-        self._arrays: dict[tuple[str, str], Any] = {}
+        self._arrays: dict[tuple[str, str], ImageArray] = {}
         train = {role: self._located(role, "train") for role in recipe.data}
         self._check_shapes(train)
         self._check_labels(train)
@@ -149,7 +151,13 @@ class RunData:
 
     def evaluation(self, evaluated: Evaluated) -> RoleData:
         """Every role of the recipe for the evaluators, behind its deterministic transforms only."""
-        return {role: RoleSplits(role, self, evaluated, self._arrays) for role in self.recipe.data}
+        return {role: RoleSplits(partial(self._evaluation, evaluated, role)) for role in self.recipe.data}
+
+    def _evaluation(self, evaluated: Evaluated, role: str, split: str) -> EvaluationSplit:
+        images, dataset = self.split(role, split), self.recipe.data[role].dataset.name
+        kept = [transform for transform in self.transforms[role] if not transform.random]
+        digest = self.recorded.hashes[role][split]
+        return EvaluationSplit(role, split, dataset, digest, images, kept, evaluated, self._arrays)
 
     def record_splits(self) -> None:
         """See that the hash of every role's train and test splits is recorded, where there are such."""

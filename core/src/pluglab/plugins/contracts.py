@@ -9,16 +9,13 @@ import inspect
 import re
 import types
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pluglab import capabilities
 from pluglab.capabilities import annotations_of, is_capability, lacks, words_of
 from pluglab.errors import UserError, did_you_mean
+from pluglab.plugins.kinds import Kind
 from pluglab.protocols import Checks, Prepares, Role
-
-if TYPE_CHECKING:
-    from pluglab.plugins.registry import Entry, Kind
-
 
 # What the core constructs its components with; `config` only those that have options.
 MADE_WITH: dict[str, Sequence[str]] = {
@@ -61,19 +58,21 @@ def place_in(owner: object, member: str) -> str:
 # Targets ---------------------------------------------------------------------------------------------
 
 
-def check_target(entry: Entry, target: Any) -> None:
-    """Raises `ContractError` for a target that is not what components of its kind must be."""
-    who = f"{entry.kind} '{entry.name}' of plugin '{entry.plugin}'"
+def check_target(who: str, kind: Kind, target: Any, can: tuple[type, ...], where: str) -> None:
+    """Raises `ContractError` for a target that is not what components of its kind must be.
+
+    `can` are the capabilities that it was registered with, `where` is the line that did.
+    """
     if not callable(target):
-        raise ContractError(f"{who} must be a class or a function, not {target!r}", where=entry.where)
+        raise ContractError(f"{who} must be a class or a function, not {target!r}", where=where)
     _check_config(who, target)
-    protocol = entry.spec.load()
+    protocol = kind.load()
     if protocol is not None:
-        _check_protocol(who, entry.spec, target, protocol)
-    check = {"trainer": _check_trainer, "evaluator": _check_evaluator}.get(entry.kind)
+        _check_protocol(who, kind, target, protocol)
+    check = {"trainer": _check_trainer, "evaluator": _check_evaluator}.get(kind.name)
     if check is not None:
         check(who, target)
-    _check_promised(who, entry.can, target)
+    _check_promised(who, can, target)
 
 
 def _check_protocol(who: str, kind: Kind, target: Any, protocol: type) -> None:

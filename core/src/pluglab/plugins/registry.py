@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
 
 from pluglab.capabilities import is_capability
 from pluglab.errors import UserError, did_you_mean
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What all components of a kind have in common.
-
-    `protocol` is what a component is once it is built, as a class or 'module:Class'; of a `function` kind it
-    is the call that the component itself answers. With `signature_options` a component without a `Config` is
-    told what its own parameters name.
-    """
-
-    name: str
-    plugin: str
-    protocol: str | type | None = None
-    summary: str = ""
-    function: bool = False
-    signature_options: bool = False
-
-    def load(self) -> type | None:
-        """The protocol itself."""
-        if not isinstance(self.protocol, str):
-            return self.protocol
-        found: type = _import(self.protocol)
-        return found
+from pluglab.plugins.kinds import Kind, imported
 
 
 @dataclass(eq=False)
@@ -73,13 +48,14 @@ class Entry:
             from pluglab.plugins.contracts import check_target
 
             target = self._import() if isinstance(self.target, str) else self.target
-            check_target(self, target)
+            who = f"{self.kind} '{self.name}' of plugin '{self.plugin}'"
+            check_target(who, self.spec, target, self.can, self.where)
             self._loaded.append(target)
         return self._loaded[0]
 
     def _import(self) -> Any:
         try:
-            return _import(str(self.target))
+            return imported(str(self.target))
         except (Exception, SystemExit) as error:
             raise UserError(
                 f"{self.kind} '{self.name}' of plugin '{self.plugin}' cannot be loaded: "
@@ -93,12 +69,6 @@ class Entry:
 
     def documentation(self) -> str:
         return inspect.getdoc(self.load()) or ""
-
-
-def _import(target: str) -> Any:
-    module, _, attribute = target.partition(":")
-    with redirect_stdout(sys.stderr):  # what a command prints on stdout stays clean
-        return getattr(importlib.import_module(module), attribute)
 
 
 class Registrar:

@@ -18,10 +18,11 @@ EXAMPLE = ROOT / "examples" / "pluglab-hello"
 @pytest.fixture
 def installed(tmp_path: Path) -> str:
     """A folder for PYTHONPATH that pip has installed the example into."""
-    # pip builds in the source folder, which other tests may be using.
     source = shutil.copytree(EXAMPLE, tmp_path / "source")
+    before = sorted(source.rglob("*"))
     options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target", tmp_path / "site"]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, source], check=True)
+    assert sorted(source.rglob("*")) == before  # nothing was built in the tree
     return str(tmp_path / "site")
 
 

@@ -8,6 +8,7 @@ import traceback
 import warnings
 from typing import Any
 
+from pluglab.cli import garbage
 from pluglab.cli.invoked import as_invoked
 from pluglab.cli.output import lasting
 from pluglab.errors import LabError, printable
@@ -21,9 +22,14 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.showwarning = _show_warning
     # A notebook names a backend that only its own kernel has; nothing here draws into a notebook.
     os.environ["MPLBACKEND"] = "Agg"
-    if arguments is None and os.name == "posix":  # a caller in Python keeps its own streams
+    if arguments is not None:  # a caller in Python keeps its own streams, and its garbage
+        sys.exit(_run(words, debug))
+    if os.name == "posix":
         sys.stdout, sys.stderr = lasting(sys.stdout), lasting(sys.stderr)
-    sys.exit(_run(words, debug))
+    garbage.importing()
+    code = _run(words, debug)
+    garbage.leaving()
+    sys.exit(code)
 
 
 def _run(words: list[str], debug: bool) -> int:

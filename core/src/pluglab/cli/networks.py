@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 import torch
-from lightning_fabric.wrappers import is_wrapped
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from pluglab.capabilities import HasNetworks
 from pluglab.cli.output import GAP, table_lines
 from pluglab.errors import RunError, printable
+from pluglab.training.fabric import is_wrapped
 
 COLUMNS = "layer", "type", "output", "calls", "parameters"
 Shape = tuple[int, ...]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pluglab.cli import garbage
 from pluglab.plugins.loading import Plugins, load_plugins
 
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ def session_for(folder: Path, data_root: Path | None, files: list[Path], plugins
     from pluglab.cli.output import echo
     from pluglab.experiments.session import session_of
 
-    return session_of(folder, data_root, files, plugins_with(plugins, files), echo)
+    session = session_of(folder, data_root, files, plugins_with(plugins, files), echo)
+    garbage.imported()
+    return session
 
 
 def with_jobs(sets: list[str], jobs: int | None) -> list[str]:

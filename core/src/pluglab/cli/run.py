@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pluglab.cli import garbage
 from pluglab.cli.invoked import as_invoked
 from pluglab.cli.output import echo, print_table
 from pluglab.cli.parameters import (
@@ -145,6 +146,7 @@ def carry_out(experiment: Experiment, session: Session) -> None:
     from pluglab.errors import RunError
     from pluglab.experiments.execute import execute
 
+    garbage.imported()
     execute(experiment, session)
     if session.is_main_process:
         _report(experiment)

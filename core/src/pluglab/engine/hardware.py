@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.precision import MixedPrecision, Precision
 from torch import Tensor, nn
 from torch.amp.grad_scaler import OptState
 
 from pluglab.errors import UserError
 from pluglab.recipe.keys import Machine
 from pluglab.training.accumulation import Accumulation
+from pluglab.training.fabric import Fabric, MixedPrecision, Precision
 from pluglab.training.precision import native_bf16
 
 

@@ -7,6 +7,7 @@ from pluglab._lazy import lazily
 if TYPE_CHECKING:
     from pluglab.training.ema import EMA as EMA
     from pluglab.training.ema import EMAOptions as EMAOptions
+    from pluglab.training.fabric import Fabric as Fabric
     from pluglab.training.optimizers import scale_lr as scale_lr
     from pluglab.training.precision import native_bf16 as native_bf16
     from pluglab.training.trainer import TrainerBase as TrainerBase
@@ -17,6 +18,7 @@ else:
         __name__,
         {
             **dict.fromkeys(("EMA", "EMAOptions"), "pluglab.training.ema"),
+            "Fabric": "pluglab.training.fabric",
             "scale_lr": "pluglab.training.optimizers",
             "native_bf16": "pluglab.training.precision",
             **dict.fromkeys(("TrainerBase", "modules_of", "set_mode"), "pluglab.training.trainer"),

@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from pydantic import Field
 from torch import Tensor, nn
 
 from pluglab.components import Options
 from pluglab.training.accumulation import accumulation_of
+from pluglab.training.fabric import Fabric
 
 
 class EMAOptions(Options):

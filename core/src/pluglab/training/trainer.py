@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.wrappers import is_wrapped
 from pydantic import BaseModel
 from torch import Tensor, nn
 
@@ -21,6 +19,7 @@ from pluglab.plugins.contracts import ContractError, place_in
 from pluglab.protocols import Batch, Progress, Role
 from pluglab.training.accumulation import accumulation_of
 from pluglab.training.ema import EMA
+from pluglab.training.fabric import Fabric, is_wrapped
 
 CONTAINERS = nn.ModuleList, nn.ModuleDict
 # Of gradients at images in fp16. The scale of losses grows until a step is left out, and what is computed

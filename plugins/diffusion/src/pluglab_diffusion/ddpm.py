@@ -8,14 +8,13 @@ from itertools import chain, islice
 from typing import Annotated, Literal
 
 import torch
-from lightning_fabric import Fabric
 from pydantic import Field
 from torch import Tensor, nn
 
 from pluglab.components import Component, Reference, named, table
 from pluglab.errors import UserError
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
-from pluglab.training import EMA, EMAOptions, TrainerBase, scale_lr
+from pluglab.training import EMA, EMAOptions, Fabric, TrainerBase, scale_lr
 from pluglab_diffusion.denoisers import NO_CLASS
 from pluglab_diffusion.process import (
     Level,

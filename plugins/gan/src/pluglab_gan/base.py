@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
-from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pluglab.errors import UserError
 from pluglab.protocols import ImageSpec, Progress
-from pluglab.training import EMA, TrainerBase, scale_lr
+from pluglab.training import EMA, Fabric, TrainerBase, scale_lr
 from pluglab.training.accumulation import accumulation_of
 from pluglab_gan import penalties
 from pluglab_gan.augment import diff_augment
@@ -24,6 +22,9 @@ from pluglab_gan.losses import AdversarialLoss
 from pluglab_gan.minibatch import MinibatchDeviation
 from pluglab_gan.options import GANOptions
 from pluglab_gan.spectral import update_spectral_norm
+
+if TYPE_CHECKING:
+    from lightning_fabric.wrappers import _FabricModule
 
 CHUNK = 128  # images a forward pass when sampling, so that memory is bounded
 MIXING = _BatchNorm, MinibatchDeviation  # what makes an image's score depend on the others
@@ -139,7 +140,7 @@ class GANTrainer(TrainerBase):
 
     def discriminate_fake(self, fake: Tensor) -> Tensor:
         """D's output for images that G is about to learn from; D itself will not learn from it."""
-        with self.fabric.no_backward_sync(cast(_FabricModule, self.discriminator)):
+        with self.fabric.no_backward_sync(cast("_FabricModule", self.discriminator)):
             return self.discriminator(self.augment_for_d(fake))
 
     def update_generator(self, loss: Tensor, fake: Tensor, penalty: Tensor | None = None) -> Tensor:

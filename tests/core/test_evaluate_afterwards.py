@@ -76,6 +76,30 @@ def test_other_options_of_an_evaluator_replace_nothing_at_any_step() -> None:
     }
 
 
+FAILING = """
+class Failing:
+    needs = ()
+
+    def evaluate(self, trainer, data, context):
+        data["train"]["nowhere"]
+
+def lab_register(registry):
+    registry.add("evaluator", "failing", Failing)
+"""
+
+
+def test_what_was_found_before_one_that_fails_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    run = trained()
+    Path("failing.py").write_text(FAILING)
+    words = ["evaluate", run, "--plugin", "failing.py", "--with"]
+    assert lab(*words, "told", "--with", "failing") == 1
+    assert "there is no split 'nowhere'" in capsys.readouterr().err
+    assert results(run)["evaluations"]["told"]["scalars"]
+    before = (run / "results.json").read_bytes()
+    assert lab(*words, "failing", "--with", "told") == 2
+    assert (run / "results.json").read_bytes() == before
+
+
 def test_every_kept_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
     run = trained("run.keep_every=4")
     before = results(run)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 from pluglab.engine.engine import Engine, check_identity
 from pluglab.engine.evaluation import Outcome, together
-from pluglab.errors import UserError
+from pluglab.errors import RunError, UserError
 from pluglab.experiments.execute import new_engine
 from pluglab.experiments.experiment import Experiment
 from pluglab.experiments.session import Session
@@ -52,16 +52,22 @@ def _evaluate_run(
     item.recipe = replace(item.recipe, evaluators=uses)
     engine = new_engine(experiment, index, session)
     reported = run.reported_step()
-    found = {}
-    for step in _steps(engine, steps, reported):
-        _, state = engine.checkpoints.find(step)
-        check_identity(state, run.identities(), run.path)
-        engine.load_state_dict(state)
-        found[engine.step] = _look(engine, run, session, reported)
-    if session.is_main_process:
-        run.update(data=item.data.facts(), **_accepted(run, item.data.recorded.changes))
-        for step, outcomes in found.items():
-            _join(run, step, outcomes)
+    found: dict[int, list[Outcome]] = {}
+    try:
+        for step in _steps(engine, steps, reported):
+            _, state = engine.checkpoints.find(step)
+            check_identity(state, run.identities(), run.path)
+            engine.load_state_dict(state)
+            for outcome in _looks(engine, run, session, reported):
+                found.setdefault(engine.step, []).append(outcome)
+                if session.is_main_process:  # at once: an evaluator after it may fail
+                    _join(run, outcome)
+    except UserError as error:
+        error.exit_code = RunError.exit_code if found else error.exit_code
+        raise
+    finally:
+        if found and session.is_main_process:
+            run.update(data=item.data.facts(), **_accepted(run, item.data.recorded.changes))
     return found
 
 
@@ -74,16 +80,15 @@ def _steps(engine: Engine, steps: Steps, reported: int | None) -> Sequence[int |
     return known
 
 
-def _look(engine: Engine, run: RunFolder, session: Session, reported: int | None) -> list[Outcome]:
+def _looks(engine: Engine, run: RunFolder, session: Session, reported: int | None) -> Iterator[Outcome]:
     """Every evaluator on the trainer as it is. Pictures of the reported step lie with its others."""
     folder = run.figures(engine.step, afterwards=True)
     if engine.step == reported:
         folder = run.figures(selected=run.figures(selected=True).is_dir())
-    outcomes = []
     for use in engine.recipe.evaluators:
-        outcomes.append(engine.evaluate(use, folder, afterwards=True))
-        session.log(evaluation_line(engine.step, use.label, outcomes[-1].evaluation))
-    return outcomes
+        outcome = engine.evaluate(use, folder, afterwards=True)
+        session.log(evaluation_line(engine.step, use.label, outcome.evaluation))
+        yield outcome
 
 
 def _known(run: RunFolder) -> dict[str, Any]:
@@ -110,13 +115,13 @@ def _free(label: str, taken: Collection[str]) -> str:
     return label if label not in taken else free_label(re.sub(r"_\d+$", "", label), taken)
 
 
-def _join(run: RunFolder, step: int, outcomes: Sequence[Outcome]) -> None:
+def _join(run: RunFolder, outcome: Outcome) -> None:
     """Add what was found to results.json: to the reported step's, or under `steps`."""
-    results, steps = run.results(), run.results_of_steps()
+    results, steps, step = run.results(), run.results_of_steps(), outcome.step
     if results.get("step") == step:
-        results = together(outcomes, results)
+        results = together([outcome], results)
     else:
-        steps = {**steps, str(step): together(outcomes, steps.get(str(step)))}
+        steps = {**steps, str(step): together([outcome], steps.get(str(step)))}
     run.write_results(results, steps)
 
 

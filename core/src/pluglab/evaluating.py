@@ -116,7 +116,7 @@ def noise(context: EvaluationContext) -> torch.Generator:
 def noise_of(seed: int, device: torch.device) -> torch.Generator:
     """The one stream of noise that images of a seed are made from, a batch after the other.
 
-    Whoever makes images begins it anew, be it for a picture, a score or `lab sample`: the same seed, batch
+    Whoever makes images begins it anew, be it for a picture, a score or `lab sample`. The same seed, batch
     size and classes give the same images, so what was scored can be drawn again.
     """
     # As this evaluator drew it before there was one rule, so that its scores keep their values.

@@ -88,8 +88,11 @@ class Autocast(MixedPrecision):
         super().unscale_gradients(optimizer)
 
     def _begin_again(self, optimizer: torch.optim.Optimizer) -> None:
-        """Let an optimizer step several times under one scale, as a critic does: what its last step found in
-        its gradients is kept, under a key that is no id, until the scale is updated."""
+        """Let an optimizer step several times under one scale, as a critic does.
+
+        What its last step found in its gradients is kept, under a key that is no id, until the scale is
+        updated.
+        """
         if self.scaler is None:
             return
         states = self.scaler._per_optimizer_states

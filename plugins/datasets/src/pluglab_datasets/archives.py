@@ -60,8 +60,8 @@ def read_photos(
 def read_release(path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """uint8 N x 3 x 32 x 32 and labels of the original MNIST-M.
 
-    From its archive, packed or not: mnist_m_<split>/*.png and mnist_m_<split>_labels.txt (a file name and a
-    label a line); or from a .npz with `images` (uint8 N x 32 x 32 x 3) and `labels`.
+    From its archive, packed or not: mnist_m_<split>/*.png and mnist_m_<split>_labels.txt, which has a file
+    name and a label a line. Or from a .npz with `images` (uint8 N x 32 x 32 x 3) and `labels`.
     """
     images, labels = _from_npz(path) if path.suffix == ".npz" else _from_archive(path, split)
     if images.dtype != np.uint8 or images.shape != (len(labels), 32, 32, 3):

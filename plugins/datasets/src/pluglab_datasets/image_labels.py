@@ -131,8 +131,10 @@ def _within(name: str, place: Path) -> str:
 
 
 def _moved(names: Sequence[str], files: set[str], place: Path) -> dict[str, str]:
-    """Names from a list that was written where the images lay before: without the folders that all of them
-    share, as many of these as make every one a file of today."""
+    """Names from a list that was written where the images lay before.
+
+    They are without folders that all of them share: as many of these as make every name a file of today.
+    """
     whole = all(re.match(r"/|[A-Za-z]:/", name) for name in names)
     folders = zip(*(name.split("/")[:-1] for name in names), strict=False)
     shared = [same[0] for same in takewhile(lambda parts: len(set(parts)) == 1, folders)]

@@ -90,8 +90,10 @@ def held_out(entries: list[Entry], share: float) -> Splits:
 
 
 def _shared_out(count: int, sizes: dict[str, int]) -> dict[str, int]:
-    """`count` of all, in proportion to the sizes: rounded down, and the rest to the largest remainders, but
-    to classes that would lose their last image only where nothing else is left."""
+    """`count` of all, in proportion to the sizes: rounded down, and the rest to the largest remainders.
+
+    A class loses its last image only where nothing else is left.
+    """
     total = sum(sizes.values())
     counts = {name: count * size // total for name, size in sizes.items()}
     rest = {name: count * size % total for name, size in sizes.items()}

@@ -20,7 +20,7 @@ from pluglab.protocols import Evaluation, EvaluationContext, Figure
 class ReverseProcess:
     """One sample from noise to image at evenly spaced times, and several of them as an animation.
 
-    They are the first samples of the run's seed, those that `sample_grid` begins with: the one sample is the
+    They are the first samples of the run's seed, those that `sample_grid` begins with. The one sample is the
     first of its class there, and the animation shows them in the same order. They end alike, but for the
     other times that the sampler passes here.
     """

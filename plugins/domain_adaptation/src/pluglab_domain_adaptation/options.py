@@ -27,8 +27,8 @@ class DomainOptions(ClassifierOptions):
     """The options of every method that treats the two domains unlike."""
 
     domains: dict[str, Domain] = {}
-    """Which domain a further role is taken for where its images are predicted, as in { val = "target" }:
-    whose batch-norm statistics and, where each domain has its own, whose networks."""
+    """Which domain a further role is taken for where its images are predicted, as in { val = "target" }.
+    It decides whose batch-norm statistics and, where each domain has its own, whose networks are used."""
 
 
 class AdaptiveOptions(DomainOptions):

@@ -109,8 +109,8 @@ class GANTrainer(TrainerBase):
     def discriminate(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """D's outputs for real and for generated images, in one forward pass, or in one each.
 
-        Each kind has a pass of its own where batch norm or the minibatch's deviation makes a score depend on
-        the rest of the batch, and where only the real images are differentiated twice.
+        Each kind has its own where batch norm or the minibatch's deviation makes a score depend on the rest
+        of the batch. It also has where only the real images are differentiated twice.
         """
         real, fake = self.augment_for_d(real), self.augment_for_d(fake)
         if self.mixes_batch or real.requires_grad:
@@ -233,10 +233,10 @@ def _score(output: Tensor) -> Tensor:
 
 @torch.no_grad()
 def diversity(fake: Tensor, real: Tensor, labels: Tensor | None = None, classes: int = 1) -> Tensor:
-    """How much generated images vary relative to real ones: the deviation over the batch of images reduced
-    to 8 x 8 (noise of single pixels does not count), averaged over places and channels.
+    """How much generated images vary relative to real ones: their deviation over the batch.
 
-    With labels, which both batches share, it is the deviation within the classes.
+    It is that of images reduced to 8 x 8, so that noise of single pixels does not count, averaged over places
+    and channels. With labels, which both batches share, it is the deviation within the classes.
     """
     labels = torch.zeros(len(real), dtype=torch.int64, device=real.device) if labels is None else labels
     member = F.one_hot(labels, classes).to(real.dtype)

@@ -40,8 +40,10 @@ def style(index: int, name: str = "") -> dict[str, Any]:
 
 
 def places(names: Sequence[str]) -> list[int]:
-    """The place of each series among the colors: 'source' or 'source/train' has the first wherever it is
-    drawn, 'target' the second; what is no role takes those that are left, in order."""
+    """The place of each series among the colors: 'source' has the first, 'target' the second.
+
+    'source/train' counts as 'source'. What is no role takes those that are left, in order.
+    """
     roles = [name.partition("/")[0] for name in names]
     reserved = len(ROLES) if any(role in ROLES for role in roles) else 0
     found: list[int] = []

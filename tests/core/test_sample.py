@@ -307,3 +307,17 @@ def test_few_batches_wait_to_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     assert [int(np.asarray(Image.open(tmp_path / "out" / f"{i}.png")).max()) for i in range(12)] == [
         *range(12)
     ]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_as_many_channels_as_a_png_file_has_are_written(tmp_path: Path, channels: int) -> None:
+    pixels = torch.arange(channels * 12, dtype=torch.uint8).view(1, channels, 3, 4)
+    with PngFolder(tmp_path) as folder:
+        folder.write(["0.png"], pixels)
+    written = np.asarray(Image.open(tmp_path / "0.png")).reshape(3, 4, channels)
+    assert np.array_equal(written, pixels[0].permute(1, 2, 0))
+
+
+def test_more_channels_than_that_are_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="at most 4 channels"), PngFolder(tmp_path) as folder:
+        folder.write(["0.png"], torch.zeros(1, 5, 3, 4, dtype=torch.uint8))

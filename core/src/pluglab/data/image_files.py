@@ -79,6 +79,9 @@ def read_picture(path: Path, spec: ImageSpec) -> np.ndarray:
     return np.asarray(image).transpose(2, 0, 1)
 
 
+PNG_CHANNELS = 4
+
+
 class PngFolder:
     """Writes images as PNG files on threads of its own, so that whoever makes them need not wait.
 
@@ -95,7 +98,12 @@ class PngFolder:
         return self
 
     def write(self, names: Sequence[str], images: Tensor) -> None:
-        """uint8 N x C x H x W on the CPU, under these names."""
+        """uint8 N x C x H x W on the CPU, under these names. Raises `UserError` for what is no PNG file."""
+        if images.shape[1] > PNG_CHANNELS:
+            message = (
+                f"a PNG file has at most {PNG_CHANNELS} channels, and these images have {images.shape[1]}"
+            )
+            raise UserError(message, help=["`pluglab.load(RUN).sample(...)` gives them as a tensor"])
         self._wait(self.ahead - 1)
         self._waiting.append(self._pool.submit(self._write, names, images))
 

@@ -17,6 +17,7 @@ from pluglab.experiments.experiment import Changes, Experiment, start
 from pluglab.experiments.session import new_session, session_of
 from pluglab.experiments.summary import results_table
 from pluglab.figures import html_image
+from pluglab.plain import plain
 from pluglab.plugins.loading import load_plugins
 from pluglab.protocols import Table
 from pluglab.recipe.layers import nested, read_override
@@ -94,21 +95,10 @@ def _source(key: str, value: Any) -> TomlSource:
 def _toml(table: Mapping[str, Any]) -> str:
     """Values of Python as a recipe would hold them. Raises `UserError` for those that it cannot."""
     try:
-        return tomli_w.dumps(_plain(table))
+        return tomli_w.dumps(plain(table, finite=False))
     except TypeError as error:
         help = ["a recipe holds numbers, texts, lists and tables; leave out what is None"]
         raise UserError(f"a value has no place in a recipe: {error}", help=help) from None
-
-
-def _plain(value: Any) -> Any:
-    """Paths as texts, arrays and ranges as lists, numbers of numpy and torch as Python's."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, range)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return str(value) if isinstance(value, Path) else value
 
 
 def _file(recipe: str | Path | Mapping[str, Any], overrides: Sequence[TomlSource]) -> RecipeFile:

@@ -6,18 +6,24 @@ import math
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 
-def plain(value: Any) -> Any:
-    """Arrays, tensors and tuples as lists, their numbers as Python's; None for what is not finite."""
+def plain(value: Any, *, finite: bool = True) -> Any:
+    """Arrays, tensors, tuples and ranges as lists, their numbers as Python's, paths as texts.
+
+    None for what is not finite, which JSON has no word for, unless `finite` is False.
+    """
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return {str(key): plain(item, finite=finite) for key, item in value.items()}
+    if isinstance(value, (list, tuple, range)):
+        return [plain(item, finite=finite) for item in value]
     if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return plain(value.tolist(), finite=finite)
+    if isinstance(value, Path):
+        return str(value)
+    return None if finite and isinstance(value, float) and not math.isfinite(value) else value
 
 
 def copied(value: Any) -> Any:

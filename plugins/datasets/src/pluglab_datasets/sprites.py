@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from pluglab.errors import LabError, UserError
+from pluglab.observers.console import progress_bar
 from pluglab.storage.atomic import replacing
 from pluglab_datasets.download import DownloadError, Transfer, download
 from pluglab_datasets.image_sources import Tar
@@ -27,19 +28,6 @@ COUNT, SIDE = 10_000, 64
 LICENSE = "LICENSE"
 
 
-class _NoBar:
-    """A progress bar that is not drawn."""
-
-    def __enter__(self) -> _NoBar:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        pass
-
-    def advance(self, amount: int = 1) -> None:
-        pass
-
-
 def make(target: Path, urls: Sequence[str], count: int = COUNT) -> None:
     """Fetch the repository and pack its first `count` sprites. Raises `UserError` where that cannot be."""
     if target.exists():
@@ -47,7 +35,7 @@ def make(target: Path, urls: Sequence[str], count: int = COUNT) -> None:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "repository.tar.gz"
         try:
-            download(urls, Transfer(archive, None, lambda title, total: _NoBar()))
+            download(urls, Transfer(archive, None, progress_bar))
         except DownloadError as error:
             help = ["pack them by hand: docs/datasets.md says how"]
             raise UserError(f"the sprites cannot be fetched: {error}", help=help) from error

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
 import pluglab
 from pluglab.components import Component
@@ -26,8 +25,9 @@ from pluglab.experiments.session import cache_folder
 from pluglab.observers.console import progress_bar
 from pluglab.protocols import DataContext
 from pluglab.recipe.resolve import make
+from pluglab.style import UNKNOWN, look
 from pluglab.trained import TrainedModel
-from pluglab_metrics.figures import new_figure, render, style
+from pluglab_plots.canvas import new_plot, save, styled
 
 STEPS = {
     "dpm_solver_pp_2m": (4, 6, 8, 10, 12, 15, 20, 25),
@@ -84,22 +84,26 @@ def as_markdown(rows: Sequence[Row], notes: Sequence[str]) -> str:
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Accuracy against steps, and against seconds."""
-    figure = new_figure(9, 3.6)
-    reference = [row.accuracy for row in rows if (row.sampler, row.steps) == REFERENCE]
-    for axes, key in zip(figure.subplots(1, 2, sharey=True), ("steps", "seconds"), strict=True):
-        for index, sampler in enumerate(STEPS):
-            own = [row for row in rows if row.sampler == sampler]
-            axes.plot(
-                [getattr(r, key) for r in own], [r.accuracy for r in own], label=sampler, **style(index)
-            )
-        for accuracy in reference:
-            label = "200 ancestral steps, minus 1 point"
-            axes.axhline(accuracy - 1, color="0.6", linestyle="--", linewidth=1, label=label)
-        axes.set_xscale("log")
-        axes.set_xlabel(key)
-    figure.axes[0].set_ylabel("read as asked, %")
-    figure.axes[0].legend(fontsize=8)
-    Image.fromarray(render(figure)).save(path)
+    with styled():
+        figure = new_plot(9, 3.6)
+        figure.suptitle("Images that a classifier reads as the class asked for", fontsize=11)
+        for axes, key in zip(figure.subplots(1, 2, sharey=True), ("steps", "seconds"), strict=True):
+            _panel(axes, rows, key)
+        figure.axes[0].set_ylabel("read as asked, %")
+        figure.axes[0].legend()
+        save(figure, path)
+
+
+def _panel(axes: Any, rows: Sequence[Row], key: str) -> None:
+    for index, sampler in enumerate(STEPS):
+        own, style = [row for row in rows if row.sampler == sampler], look(index)
+        lines = {"color": style.color, "marker": style.marker, "linestyle": style.line}
+        axes.plot([getattr(r, key) for r in own], [r.accuracy for r in own], label=sampler, **lines)
+    for accuracy in [row.accuracy for row in rows if (row.sampler, row.steps) == REFERENCE]:
+        words = "200 ancestral steps, minus 1 point"
+        axes.axhline(accuracy - 1, color=UNKNOWN, linestyle=":", linewidth=1, label=words)
+    axes.set_xscale("log")
+    axes.set_xlabel(key)
 
 
 def main() -> None:

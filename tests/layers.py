@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,9 @@ def operations(network: nn.Module, *inputs: Tensor, leave_out: tuple[str, ...] =
     `+` is a sum of feature maps. Other arithmetic, reshaping and what else has no name here are left out, and
     so are the names in `leave_out`.
     """
-    with _Recorder() as recorder, torch.no_grad():
+    # With attention as one operation, which a CPU otherwise writes out.
+    one_operation = patch("pluglab.training.attention.WRITTEN_OUT", -1)
+    with _Recorder() as recorder, torch.no_grad(), one_operation:
         network(*inputs)
     found = (name for name in recorder.found if name)
     return [name for name in found if name.partition("(")[0] not in leave_out]
@@ -111,6 +114,10 @@ def _sum(x: Any, y: Any = None, *more: Any, **options: Any) -> str:
     return "+" if all(isinstance(one, Tensor) and one.ndim == 4 for one in (x, y)) else ""
 
 
+def _sum_scaled(x: Tensor, y: Tensor, *more: Any, **options: Any) -> str:
+    return "+" if x.shape == y.shape else ""
+
+
 def _named(name: str) -> Describe:
     return lambda *args, **options: name
 
@@ -118,6 +125,7 @@ def _named(name: str) -> Describe:
 KNOWN: Mapping[str, Describe] = {
     "add": _sum,
     "__add__": _sum,
+    "addcmul": _sum_scaled,
     "conv2d": _conv,
     "conv_transpose2d": _conv_transposed,
     "linear": _linear,

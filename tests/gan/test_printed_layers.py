@@ -82,8 +82,10 @@ def test_acgan(layers):
 
 
 def linear_attention(c):
-    """A norm of channels; k and v by a depthwise 3x3 convolution, q; then the perceptron."""
-    return f"""LN({c}) dconv({c},{c},3,1,1)!b conv({c},1024,1,1,0)!b conv({c},512,1,1,0)!b
+    """A norm of channels; a depthwise 3x3 convolution; k and v by the two halves of one layer, q; then the
+    perceptron."""
+    return f"""LN({c}) dconv({c},{c},3,1,1)!b conv({c},512,1,1,0)!b conv({c},512,1,1,0)!b
+        conv({c},512,1,1,0)!b
         softmax softmax gelu conv(512,{c},1,1,0) +
         LN({c}) conv({c},{2 * c},1,1,0) lrelu(0.2) conv({2 * c},{c},1,1,0) +"""
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pluglab.architecture.describing import describe
 from pluglab.capabilities import Generates, HasNetworks, HasSampling, Samples, can
-from pluglab.cli.networks import describe
 from pluglab.errors import UserError
 from pluglab.protocols import Progress
 from pluglab.training import modules_of, set_mode
@@ -191,7 +191,7 @@ def test_it_can_sample_generate_and_list_its_networks(small):
     trainer = small()
     for able in (Samples, Generates, HasNetworks, HasSampling):
         assert can(trainer, able) and can(type(trainer), able)
-    described = {network.name: network.parameters for network in describe(trainer)}
+    described = {network.name: network.parameters for network in describe(trainer).networks}
     counted = {name: sum(p.numel() for p in m.parameters()) for name, m in modules_of(trainer).items()}
     assert described == counted
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import OptState
 
+from pluglab.engine.memory import keep_freed_memory
 from pluglab.errors import UserError
 from pluglab.recipe.keys import Machine
 from pluglab.training.accumulation import Accumulation
@@ -44,6 +45,8 @@ def resolve_hardware(machine: Machine) -> Hardware:
     if machine.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)
     device = _device(machine.device)
+    if device == "cpu":
+        keep_freed_memory()
     native, reason = native_bf16(device)
     precision = ("bf16" if native else "32") if machine.precision == "auto" else machine.precision
     channels_last = device != "mps" if machine.channels_last == "auto" else machine.channels_last
@@ -166,5 +169,21 @@ class LabFabric(Fabric):
         if self.hardware.channels_last:
             module = module.to(memory_format=torch.channels_last)
         if self.hardware.compile:
-            module.compile()
+            compile_whole(module)
         return super().setup_module(module, *args, **kwargs)
+
+
+def compile_whole(module: nn.Module, **options: Any) -> None:
+    """What `module.compile()` does, for any network, and with the random numbers of before.
+
+    torch leaves frames of its own alone: of an `nn.Sequential` torch 2.11 compiles, one by one, those layers
+    that are not torch's. Called from here, it is one graph. Each shape has a graph of its own, since one for
+    any shape is more than the compiler can make of some networks.
+    """
+    options = options or {"options": {"fallback_random": True}}
+    call: Callable[..., Any] = module._call_impl
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        return call(*args, **kwargs)
+
+    module._compiled_call_impl = torch.compile(forward, dynamic=False, **options)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from pluglab.training.attention import attend
 
 
 class SelfAttention(nn.Module):
@@ -25,10 +26,10 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.query(x), self.pool(self.key(x)), self.pool(self.value(x))
-        mixed = F.scaled_dot_product_attention(_places(query), _places(key), _places(value), scale=1.0)
-        return x + self.gamma * mixed.squeeze(1).transpose(1, 2).reshape(x.shape)
+        mixed = attend(_places(query), _places(key), _places(value), scale=1.0)
+        return x + self.gamma * mixed.transpose(1, 2).reshape(x.shape)
 
 
 def _places(features: Tensor) -> Tensor:
-    """N x C x H x W to N x 1 x HW x C: one head."""
-    return features.flatten(2).transpose(1, 2).unsqueeze(1)
+    """N x C x H x W to N x HW x C."""
+    return features.flatten(2).transpose(1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -21,6 +22,7 @@ from pluglab_gan.latents import drawn
 from pluglab_gan.losses import AdversarialLoss
 from pluglab_gan.minibatch import MinibatchDeviation
 from pluglab_gan.options import GANOptions
+from pluglab_gan.penalties import differentiable_twice
 from pluglab_gan.spectral import update_spectral_norm
 
 if TYPE_CHECKING:
@@ -114,7 +116,9 @@ class GANTrainer(TrainerBase):
         """
         real, fake = self.augment_for_d(real), self.augment_for_d(fake)
         if self.mixes_batch or real.requires_grad:
-            return self.discriminator(real), self.discriminator(fake)
+            # Both alike: batch norm of a compiled network does not go together with that of a plain one.
+            with differentiable_twice(self.discriminator) if real.requires_grad else nullcontext():
+                return self.discriminator(real), self.discriminator(fake)
         both = self.discriminator(torch.cat([real, fake]))
         return both[: len(real)], both[len(real) :]
 
@@ -132,9 +136,9 @@ class GANTrainer(TrainerBase):
             values["r1"] = penalties.r1(scores, real, self.differentiable_gradient)
         if c.gradient_penalty and self.penalized(progress):
             critic = lambda images: _score(self.discriminator(self.augment_for_d(images)))  # noqa: E731
-            values["gradient_penalty"] = penalties.gradient_penalty(
-                critic, real, fake, self.differentiable_gradient
-            )
+            gradient = self.differentiable_gradient
+            with differentiable_twice(self.discriminator):
+                values["gradient_penalty"] = penalties.gradient_penalty(critic, real, fake, gradient)
         total = sum((c.penalty_every * getattr(c, k) * v for k, v in values.items()), scores.new_zeros(()))
         return total, {f"loss/{name}": value.detach() for name, value in values.items()}
 

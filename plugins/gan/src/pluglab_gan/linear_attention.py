@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -37,7 +40,10 @@ class LinearAttention(nn.Module):
         self.out = nn.Conv2d(inner, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        key, value = self.key_value(x).chunk(2, dim=1)
+        depthwise, pointwise = cast(Sequence[nn.Conv2d], self.key_value)
+        spread = depthwise(x)
+        # Two convolutions: of one, each half of the channels would be a tensor with gaps, slow to work on.
+        key, value = (F.conv2d(spread, part) for part in pointwise.weight.chunk(2))
         query, key, value = map(self._heads, (self.query(x), key, value))
         found = linear_attention(query, key, value).transpose(1, 2)
         rows = found.reshape(x.shape[0], *x.shape[2:], self.heads * HEAD)
@@ -53,9 +59,8 @@ def linear_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
     All are N x heads x positions x d. Because no softmax is taken of the products, p^T v, d x d, comes first.
     """
-    scale = query.shape[-1] ** -0.5
     context = key.softmax(-2).transpose(-1, -2) @ value
-    return (query.softmax(-1) * scale) @ context
+    return query.softmax(-1) @ (context * query.shape[-1] ** -0.5)
 
 
 class AttentionBlock(nn.Module):
@@ -64,7 +69,11 @@ class AttentionBlock(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.attention = nn.Sequential(ChannelNorm(channels), LinearAttention(channels, heads))
-        layers = nn.Conv2d(channels, 2 * channels, 1), nn.LeakyReLU(0.2), nn.Conv2d(2 * channels, channels, 1)
+        layers = (
+            nn.Conv2d(channels, 2 * channels, 1),
+            nn.LeakyReLU(0.2, True),
+            nn.Conv2d(2 * channels, channels, 1),
+        )
         self.mlp = nn.Sequential(ChannelNorm(channels), *layers)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -56,8 +56,15 @@ class ModulatedConv(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """N x C x H x W and styles N x C to N x O x H x W. Demodulated, unit variance stays unit variance."""
-        x = F.conv2d(x * per_channel(style, x), self.weight, padding=self.padding)
+        x = self._convolved(x, style)
         return x * per_channel(self.demodulation(style), x) if self.demodulate else x
+
+    def apart(self, x: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """The result before it is demodulated, and by what it is to be multiplied, N x O."""
+        return self._convolved(x, style), self.demodulation(style)
+
+    def _convolved(self, x: Tensor, style: Tensor) -> Tensor:
+        return F.conv2d(x * per_channel(style, x), self.weight, padding=self.padding)
 
     def demodulation(self, style: Tensor) -> Tensor:
         """1 / sqrt(sum over i, k of (s_i w_ijk)^2), N x O, in the precision of the parameters."""
@@ -83,9 +90,13 @@ class StyleLayer(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
         """`w`: N x style_size; `noise`: one channel, for each image or one for all."""
-        x = self.conv(x, self.style(w))
-        offset = per_channel(self.bias, x) + noise.to(x.dtype) * per_channel(self.noise_strength, x)
-        return activate(x + offset)
+        x, scale = self.conv.apart(x, self.style(w))
+        # `activate`, whose gain may as well be applied before: with the scale, and to small tensors.
+        scale, bias, strength = (
+            per_channel(GAIN * part, x) for part in (scale, self.bias, self.noise_strength)
+        )
+        offset = torch.addcmul(bias, noise.to(x.dtype), strength)
+        return F.leaky_relu_(torch.addcmul(offset, x, scale), SLOPE)
 
 
 class ToImage(nn.Module):

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Gradient = Callable[[Tensor, Tensor], Tensor]
 """The gradient of summed scores with respect to images, itself differentiable."""
+
+
+@contextmanager
+def differentiable_twice(network: nn.Module) -> Iterator[None]:
+    """Around a forward pass of `network` whose gradient is differentiated again. Neither a compiled network
+    nor fused attention has a second derivative, so their plain operations take their places."""
+    compiled = any(part._compiled_call_impl is not None for part in network.modules())
+    # Asked for only where it matters: it imports the compiler.
+    eager = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+    with eager, sdpa_kernel(SDPBackend.MATH):
+        yield
 
 
 def gradient_of(scores: Tensor, images: Tensor) -> Tensor:

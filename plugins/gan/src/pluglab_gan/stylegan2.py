@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import cast
 
 import torch
@@ -16,6 +17,7 @@ from pluglab_gan import stylegan2_networks as networks
 from pluglab_gan.base import CHUNK, diversity
 from pluglab_gan.dcgan import DCGAN
 from pluglab_gan.options import GANOptions, Optimizer, adam
+from pluglab_gan.penalties import differentiable_twice
 from pluglab_gan.stylegan2_path_length import PathLength, path_lengths
 
 SIZES = 32, 64, 128
@@ -97,7 +99,8 @@ class StyleGAN2Lite(DCGAN):
         self.begin_step(progress)
         real = batch["train"].images
         shift = self.shift(len(real), progress)
-        fake = self.generator(self.training_latents(len(real)), shift)
+        with nullcontext() if shift is None else differentiable_twice(self.generator):
+            fake = self.generator(self.training_latents(len(real)), shift)
         logs: dict[str, Tensor] = {}
         for share in zip(self.d_minibatches(real), self.d_minibatches(fake.detach()), strict=True):
             logs |= self.train_discriminator(*share, progress)

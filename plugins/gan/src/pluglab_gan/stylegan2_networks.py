@@ -183,6 +183,8 @@ def draw_noise(
 ) -> list[Tensor]:
     """Standard normal noise, a channel for each style layer of a block: n x 2 x 4 x 4, then doubling."""
     sides = [4 * 2**i for i in range(blocks)]
+    if generator is None:  # the compiler fails on an argument of None
+        return [torch.randn(n, 2, side, side, device=device) for side in sides]
     return [torch.randn(n, 2, side, side, generator=generator, device=device) for side in sides]
 
 
@@ -203,9 +205,9 @@ class DiscriminatorBlock(nn.Module):
         self.shortcut = convolution(inputs, outputs, 1)
         self.main = nn.Sequential(
             convolution(inputs, outputs, 3, gain=GAIN),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(SLOPE, True),
             convolution(outputs, outputs, 3, gain=GAIN),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(SLOPE, True),
         )
         if halve:
             self.main.extend([Blur(), convolution(outputs, outputs, 3, stride=2)])
@@ -214,7 +216,7 @@ class DiscriminatorBlock(nn.Module):
         # A 1 x 1 convolution of stride 2 reads just these pixels. Written as one, its backward pass for 3
         # channels in float32 and channels_last writes beyond its memory (torch 2.15, oneDNN on AVX-512).
         kept = x[..., :: self.stride, :: self.stride]
-        return (self.main(x) + self.shortcut(kept)) * math.sqrt(0.5)
+        return (self.main(x) + self.shortcut(kept)).mul_(math.sqrt(0.5))
 
 
 class Discriminator(nn.Sequential):

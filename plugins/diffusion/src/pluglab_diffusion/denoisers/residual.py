@@ -6,12 +6,12 @@ from itertools import pairwise
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from pluglab.components import Options
 from pluglab.protocols import ImageSpec
+from pluglab.training.attention import attend
 from pluglab_diffusion.denoisers.base import ClassEmbedding, check_size, sinusoids
 
 GROUPS = 32
@@ -122,8 +122,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = self.norm(x)
         rows = (layer(h).flatten(2).transpose(1, 2) for layer in (self.query, self.key, self.value))
-        mixed = F.scaled_dot_product_attention(*rows)
-        return x + self.out(mixed.transpose(1, 2).reshape(x.shape))
+        return x + self.out(attend(*rows).transpose(1, 2).reshape(x.shape))
 
 
 class Downsample(nn.Module):

@@ -65,7 +65,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
         emb = self.embedding(t, labels)
-        h = self.stem(F.pixel_unshuffle(x, self.patch))
+        h = self.stem(F.pixel_unshuffle(x, self.patch) if self.patch > 1 else x)
         skips = []
         for i, level in enumerate(self.down):
             h = level(self.shrink[i - 1](h) if i else h, emb)
@@ -74,7 +74,8 @@ class UNet(nn.Module):
         for i, level in enumerate(self.up):
             h = F.pixel_shuffle(self.grow[i - 1](h), 2) if i else h
             h = level(torch.cat([h, skips.pop()], dim=1), emb)
-        return F.pixel_shuffle(self.out(F.silu(self.norm(h))), self.patch)
+        out = self.out(F.silu(self.norm(h)))
+        return F.pixel_shuffle(out, self.patch) if self.patch > 1 else out
 
 
 class Embedding(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from pluglab_domain_adaptation.encoders.base import EncoderBase
+from pluglab_domain_adaptation.encoders.base import EncoderBase, pooled
 
 
 class LeNet(EncoderBase):
@@ -12,8 +12,8 @@ class LeNet(EncoderBase):
     the discriminator sees both signs."""
 
     def features(self) -> nn.Module:
-        first = [nn.Conv2d(self.spec.channels, 20, 5), nn.MaxPool2d(2), nn.ReLU()]
-        second = [nn.Conv2d(20, 50, 5), nn.Dropout2d(0.5), nn.MaxPool2d(2), nn.ReLU()]
+        first = [nn.Conv2d(self.spec.channels, 20, 5), *pooled(nn.ReLU(True))]
+        second = [nn.Conv2d(20, 50, 5), nn.Dropout2d(0.5), *pooled(nn.ReLU(True))]
         positions = ((self.spec.height - 4) // 2 - 4) // 2 * (((self.spec.width - 4) // 2 - 4) // 2)
         return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(50 * positions, 500))
 

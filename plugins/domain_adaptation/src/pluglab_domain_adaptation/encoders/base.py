@@ -31,8 +31,11 @@ class EncoderBase:
 
 
 def count_features(build: Callable[[], nn.Module], spec: ImageSpec, name: str) -> int:
-    """F of the network that `build` makes, computed without memory, arithmetic or random numbers."""
-    with torch.device("meta"), warnings.catch_warnings():
+    """F of the network that `build` makes, found by two blank images, and no random number is used up.
+
+    On the device "meta" nothing would be computed, but torch imports its compiler for it: 2 s.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of layers without elements: the error below says it better
         try:
             features = build()(torch.empty(2, spec.channels, spec.height, spec.width))
@@ -41,3 +44,9 @@ def count_features(build: Callable[[], nn.Module], spec: ImageSpec, name: str) -
             spec.require(False, f"encoder {name}", "larger ones", *ways)
             raise
     return int(features.shape[1])
+
+
+def pooled(rectifier: nn.Module) -> list[nn.Module]:
+    """A rectifier and the largest of each 2 x 2, in the order that costs less: the largest rectified value
+    is the rectified largest, and there are a quarter as many of these."""
+    return [nn.MaxPool2d(2), rectifier]

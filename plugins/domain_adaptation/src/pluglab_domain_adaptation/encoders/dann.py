@@ -7,7 +7,7 @@ from itertools import pairwise
 from torch import nn
 
 from pluglab.components import Options
-from pluglab_domain_adaptation.encoders.base import EncoderBase
+from pluglab_domain_adaptation.encoders.base import EncoderBase, pooled
 
 
 class DannI(EncoderBase):
@@ -49,8 +49,8 @@ class DannIII(EncoderBase):
         widths = [self.spec.channels, 64, 128, 256, 256, 512]
         layers: list[nn.Module] = []
         for i, (inputs, outputs) in enumerate(pairwise(widths), start=1):
-            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU()]
-            layers += [nn.MaxPool2d(2)] if i in self.config.pool_after else []
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs)]
+            layers += pooled(nn.ReLU(True)) if i in self.config.pool_after else [nn.ReLU(True)]
         return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
     def classifier(self, classes: int) -> nn.Module:
@@ -62,8 +62,8 @@ class DannIII(EncoderBase):
 
 
 def _two_convolutions(channels: int, width: int, dropout: float) -> nn.Module:
-    first = [nn.Conv2d(channels, width, 5), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2)]
-    second = [nn.Conv2d(width, 48, 5), nn.BatchNorm2d(48), nn.Dropout2d(dropout), nn.ReLU(), nn.MaxPool2d(2)]
+    first = [nn.Conv2d(channels, width, 5), nn.BatchNorm2d(width), *pooled(nn.ReLU(True))]
+    second = [nn.Conv2d(width, 48, 5), nn.BatchNorm2d(48), nn.Dropout2d(dropout), *pooled(nn.ReLU(True))]
     return nn.Sequential(*first, *second, nn.Flatten())
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pluglab.components import Options
 from pluglab.protocols import ImageSpec
-from pluglab_domain_adaptation.encoders.base import EncoderBase
+from pluglab_domain_adaptation.encoders.base import EncoderBase, pooled
 
 CODE = 100
 
@@ -30,8 +30,8 @@ class DsnPaper(EncoderBase):
         return nn.Sequential(nn.Linear(CODE, 100), nn.ReLU(), nn.Linear(100, 2))
 
     def _encoder(self, width: int) -> nn.Module:
-        first = [nn.Conv2d(self.spec.channels, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)]
-        second = [nn.Conv2d(32, width, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)]
+        first = [nn.Conv2d(self.spec.channels, 32, 5, padding=2), *pooled(nn.ReLU(True))]
+        second = [nn.Conv2d(32, width, 5, padding=2), *pooled(nn.ReLU(True))]
         positions = (self.spec.height // 4) * (self.spec.width // 4)
         return nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(width * positions, CODE), nn.ReLU())
 

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import nn
 
 from pluglab.components import Options
-from pluglab_domain_adaptation.encoders.base import EncoderBase
+from pluglab_domain_adaptation.encoders.base import EncoderBase, pooled
 
 
 class Modern(EncoderBase):
@@ -20,17 +20,16 @@ class Modern(EncoderBase):
 
     def features(self) -> nn.Module:
         channels, w, drop = self.spec.channels, self.config.width, nn.Dropout2d(self.config.dropout)
-        first = [*_convolution(channels, w), *_convolution(w, w), nn.MaxPool2d(2), drop]
-        second = [*_convolution(w, 2 * w), *_convolution(2 * w, 2 * w), nn.MaxPool2d(2), drop]
+        first = [*_convolution(channels, w), *_convolution(w, w, halve=True), drop]
+        second = [*_convolution(w, 2 * w), *_convolution(2 * w, 2 * w, halve=True), drop]
         third = [*_convolution(2 * w, 4 * w), *_convolution(4 * w, 4 * w)]
         return nn.Sequential(*first, *second, *third, nn.AdaptiveAvgPool2d(2), nn.Flatten())
 
     def private_features(self) -> nn.Module:
         """Three convolutions to as many features: a domain has its look to itself, not its classes."""
         w = self.config.width
-        first = [*_convolution(self.spec.channels, w), nn.MaxPool2d(2)]
-        second = [*_convolution(w, 2 * w), nn.MaxPool2d(2), *_convolution(2 * w, 4 * w)]
-        return nn.Sequential(*first, *second, nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        halving = *_convolution(self.spec.channels, w, halve=True), *_convolution(w, 2 * w, halve=True)
+        return nn.Sequential(*halving, *_convolution(2 * w, 4 * w), nn.AdaptiveAvgPool2d(2), nn.Flatten())
 
     def classifier(self, classes: int) -> nn.Module:
         return nn.Sequential(nn.Linear(self.out_features, 128), nn.LeakyReLU(0.1), nn.Linear(128, classes))
@@ -39,10 +38,7 @@ class Modern(EncoderBase):
         return nn.Sequential(nn.Linear(self.out_features, 256), nn.LeakyReLU(0.1), nn.Linear(256, 2))
 
 
-def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
+def _convolution(inputs: int, outputs: int, *, halve: bool = False) -> list[nn.Module]:
     # No bias: the batch norm that follows would remove it.
-    return [
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.LeakyReLU(0.1, inplace=True),
-    ]
+    convolution, rectifier = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.LeakyReLU(0.1, True)
+    return [convolution, nn.BatchNorm2d(outputs), *(pooled(rectifier) if halve else [rectifier])]

@@ -12,6 +12,8 @@ from pluglab_domain_adaptation.losses import inverted_domain_loss
 
 from .conftest import batch_at, train
 
+ENCODERS = ["modern", "dann_i", "dann_ii", "lenet", "dsn_paper"]
+
 
 def parameters(network: nn.Module) -> list[torch.Tensor]:
     return [p.clone() for p in network.parameters()]
@@ -88,7 +90,7 @@ def test_features_of_the_target_are_led_to_the_sources_by_a_discriminator_with_b
     discriminator = build("adda", encoder="dann_ii").discriminator
     source, target = torch.randn(64, 48), torch.randn(64, 48) + 0.5
     trainer = build("adda", encoder="dann_ii", pretraining=0.01, fooling_weight=1.0)
-    trainer.features, trainer.target_features = Given(source), Given(torch.cat([source, target]))
+    trainer.features, trainer.target_features = Given(source), Given(target)
     trainer.classifier = nn.Linear(48, 10)
     trainer.classifier.forward = lambda inputs, role: nn.functional.linear(inputs, inputs.new_zeros(10, 48))
     trainer.discriminator, trainer.adapting = discriminator, True
@@ -98,7 +100,7 @@ def test_features_of_the_target_are_led_to_the_sources_by_a_discriminator_with_b
     images["target"] = Batch(torch.zeros(64, 3, 1, 1))
     for step in range(1, 60):
         trainer.step(images, Progress(step, 60))
-    along_the_shift = trainer.target_features.given.grad[64:].sum()
+    along_the_shift = trainer.target_features.given.grad.sum()
     assert along_the_shift > 1e-3  # descending it moves the target towards the source
 
 
@@ -111,6 +113,57 @@ class Given(nn.Module):
 
     def forward(self, images: torch.Tensor, role: str) -> torch.Tensor:
         return self.given
+
+
+def without_dropout(trainer):
+    for network in (trainer.features, trainer.target_features, trainer.classifier):
+        for module in network.modules():
+            if isinstance(module, (nn.Dropout, nn.Dropout2d)):
+                module.p = 0.0
+    return trainer
+
+
+@pytest.mark.parametrize(
+    ("options", "images"),
+    [
+        ({}, 8),
+        ({"encoder": "lenet", "batch_norm": "joint"}, 8),
+        ({"replay": 0.5}, 16),
+        ({"batch_norm": "joint"}, 16),
+    ],
+)
+def test_the_source_goes_through_the_target_encoder_only_where_that_changes_anything(build, options, images):
+    """Where it is replayed, or shares the statistics of a batch norm with the target."""
+    trainer, seen = build("adda", pretraining=0.01, **options), []
+    trainer.target_features.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    train(trainer, 1, 2, total=2)
+    assert seen == [images]
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("losses", [[], ["information_maximization"]])
+def test_the_target_encoder_learns_the_same_without_a_source_that_has_no_weight(build, encoder, losses):
+    """Dropout apart, which draws its numbers for as many images as there are."""
+    options = {"encoder": encoder, "pretraining": 0.01, "target_losses": losses}
+    with_source, without = (without_dropout(build("adda", **options)) for _ in range(2))
+    with_source.joint_norms = True
+    for trainer in (with_source, without):
+        train(trainer, 1, 6, total=6)
+    for name in ("target_features", "discriminator"):
+        pairs = zip(getattr(with_source, name).parameters(), getattr(without, name).parameters(), strict=True)
+        for expected, found in pairs:
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_joint_statistics_of_the_target_encoder_are_those_of_both_domains(build):
+    trainer = build("adda", pretraining=0.01, batch_norm="joint", encoder="dann_i")
+    norm = next(m for m in trainer.target_features.modules() if isinstance(m, nn.BatchNorm2d))
+    seen = []
+    norm.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].mean((0, 2, 3))))
+    train(trainer, 1, 2, total=2)
+    images = [batch_at(1)[role].images for role in ("source", "target")]
+    first = next(m for m in trainer.features.modules() if isinstance(m, nn.Conv2d))  # as the copy was
+    torch.testing.assert_close(seen[0], first(torch.cat(images)).mean((0, 2, 3)))
 
 
 def test_a_checkpoint_of_the_first_phase_is_put_back_after_the_second(build):

@@ -9,7 +9,9 @@ import torch
 
 from pluglab.capabilities import Classifies, Embeds, HasNetworks, can
 from pluglab.data import Images
+from pluglab.engine import evaluation
 from pluglab.errors import UserError
+from pluglab.evaluating import embed, predict
 from pluglab.protocols import Progress
 from pluglab.recipe.resolve import make
 from pluglab.training import modules_of, set_mode
@@ -22,6 +24,7 @@ from .conftest import batch_at, spec_of, train
 METHODS = ["source_only", "target_only", "adabn", "dann", "dsn", "adda"]
 # In as few steps as here, AdaBN needs a larger share of them.
 OPTIONS = {"adabn": {"estimation": 0.25}}
+DOMAINS = ("source", "target")
 ADAPTIVE = ["dann", "dsn", "adda"]
 ENCODERS = ["dann_i", "dann_ii", "dann_iii", "modern", "lenet", "dsn_paper"]
 
@@ -49,6 +52,30 @@ def test_every_method_has_the_capabilities_that_evaluators_need(build, method):
         images = torch.rand(5, 3, 16, 16)
         assert trainer.predict(images, role).shape == (5, 10)
         assert trainer.embed(images, role).shape == (5, 512)
+
+
+@pytest.mark.filterwarnings("ignore:not AdaBN yet")
+@pytest.mark.parametrize("steps", [0, 3, 4])
+@pytest.mark.parametrize("method", METHODS)
+def test_features_are_classified_as_their_images_are_and_one_pass_gives_both(build, method, steps):
+    """In every phase, for either domain: evaluators take logits from features that another has had made."""
+    trainer, seen = build(method, **OPTIONS.get(method, {})), []
+    train(trainer, 0, steps, total=4)
+    set_mode(trainer, "eval")
+    data = role_data({role: Images(torch.randint(0, 256, (30, 3, 16, 16)).byte()) for role in DOMAINS})
+    networks = [net for name, net in modules_of(trainer).items() if name in ("features", "target_features")]
+    for network in networks:
+        network.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    with torch.no_grad(), evaluation.look(trainer, torch.device("cpu")):
+        for role in DOMAINS:
+            part, index = data[role]["test"], torch.arange(30)
+            images = torch.cat(list(part.batches()))
+            expected = trainer.predict(images, role)
+            seen.clear()
+            logits, features = predict(trainer, part, index), embed(trainer, part, index)
+            assert seen == [30]
+            torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(features, trainer.embed(images, role), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -84,6 +84,13 @@ class Embeds(Protocol):
         ...
 
 
+@capability("classify its own features")
+class ClassifiesFeatures(Classifies, Embeds, Protocol):
+    def predict_features(self, features: Tensor, role: str) -> Tensor:
+        """The logits N x K that `predict` has for the images whose `embed` these features N x F are."""
+        ...
+
+
 @capability("sample images")
 class Samples(Protocol):
     def sample(self, n: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:

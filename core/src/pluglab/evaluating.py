@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, cast
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from pluglab.capabilities import Embeds, Samples
+from pluglab.capabilities import Classifies, ClassifiesFeatures, Embeds, Samples, can
 from pluglab.components import Options
 from pluglab.errors import UserError, did_you_mean
 from pluglab.protocols import EvaluationContext, EvaluationData
 from pluglab.protocols import RoleData as RoleData
 from pluglab.seeds import derived_seed
+
+PASS = 200  # images a forward pass: activations of more leave a CPU's caches, which costs a quarter
+LIMIT = 2**28  # bytes
 
 # Roles and splits ----------------------------------------------------------------------------------
 
@@ -56,10 +61,13 @@ def sample_rows(data: EvaluationData, count: int, seed: int, purpose: str = "pic
 
 def batches_at(data: EvaluationData, index: Tensor, size: int = 500) -> Iterator[Tensor]:
     """The images at these rising row numbers, float in [-1, 1], a part at a time, in order."""
+    if rows := getattr(type(data), "rows", None):  # the engine's own; what wraps it has other images
+        yield from (rows(data, part) for part in index.split(size))
+        return
     limit = int(index[-1]) + 1
     parts = zip(range(0, limit, size), data.batches(size, limit), strict=True)
     within = ((part, index[(index >= start) & (index < start + len(part))] - start) for start, part in parts)
-    return (part[rows.to(part.device)] for part, rows in within)
+    yield from (part[rows.to(part.device)] for part, rows in within)
 
 
 def images_at(data: EvaluationData, index: Tensor, size: int = 500) -> Tensor:
@@ -67,10 +75,124 @@ def images_at(data: EvaluationData, index: Tensor, size: int = 500) -> Tensor:
     return torch.cat(list(batches_at(data, index, size)))
 
 
-def embed(trainer: Embeds, data: EvaluationData, index: Tensor, size: int = 500) -> Tensor:
-    """Features of the images at these row numbers, float32 N x F on the CPU."""
-    parts = batches_at(data, index, size)
-    return torch.cat([trainer.embed(part, data.role).flatten(1).float().cpu() for part in parts])
+# What a trainer makes of images ----------------------------------------------------------------------
+
+
+def embed(trainer: Embeds, data: EvaluationData, index: Tensor, size: int = PASS) -> Tensor:
+    """Features of the images at these row numbers, float32 N x F on the CPU.
+
+    Evaluators that look at one model share them: no image goes through the networks twice.
+    """
+    return _outputs(trainer, data, index, size, "embed").float()
+
+
+def predict(trainer: Classifies, data: EvaluationData, index: Tensor, size: int = PASS) -> Tensor:
+    """Class logits of the images at these row numbers, float32 N x K on the CPU; shared in the same way.
+
+    A trainer that classifies its own features (`ClassifiesFeatures`) sees each image once for both.
+    """
+    shared = _shared.get()
+    if shared is None or not shared.knows(trainer, data) or not _classifies_features(trainer):
+        return _outputs(trainer, data, index, size, "predict").float()
+    features = _outputs(cast(Embeds, trainer), data, index, size, "embed").split(size)
+    able = cast(ClassifiesFeatures, trainer)
+    found = (able.predict_features(part.to(shared.device), data.role) for part in features)
+    return torch.cat([part.float().cpu() for part in found])
+
+
+@contextmanager
+def sharing(trainer: object, device: torch.device, kind: type, state: Callable[[], object]) -> Iterator[None]:
+    """Within it `embed` and `predict` keep what `trainer` makes of data of the class `kind`.
+
+    `state` is asked at every call for what else the outputs depend on: weights, statistics, modes.
+    """
+    token = _shared.set(_Shared(trainer, device, kind, state))
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+class _Shared:
+    """Outputs of one trainer by what they depend on, `LIMIT` bytes of them at most."""
+
+    def __init__(
+        self, trainer: object, device: torch.device, kind: type, state: Callable[[], object]
+    ) -> None:
+        self.trainer, self.device, self.kind, self.state = trainer, device, kind, state
+        self._kept: dict[object, _Rows] = {}
+
+    def knows(self, trainer: object, data: object) -> bool:
+        """Not another trainer or other data that an evaluator has made, nor where gradients are wanted."""
+        return trainer is self.trainer and type(data) is self.kind and not torch.is_grad_enabled()
+
+    def rows(self, key: object, count: int, index: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
+        """Those that are kept, and the others made and kept."""
+        known = self._kept.setdefault((self.state(), key), _Rows(count))
+        missing = known.missing(index)
+        if len(missing):
+            before = _random_states()
+            made = make(missing)
+            drawn = not all(map(torch.equal, before, _random_states()))
+            if drawn or self._bytes() + made.nbytes > LIMIT:  # noise is not for others to share
+                return made if len(missing) == len(index) else make(index)
+            known.add(missing, made)
+        return known.at(index)
+
+    def _bytes(self) -> int:
+        return sum(rows.values.nbytes for rows in self._kept.values())
+
+
+class _Rows:
+    """Rows of outputs, N at most, of which some are known."""
+
+    def __init__(self, count: int) -> None:
+        self._place = torch.full((count,), -1)
+        self.values = torch.empty(0)
+
+    def missing(self, index: Tensor) -> Tensor:
+        return index[self._place[index] < 0]
+
+    def add(self, index: Tensor, values: Tensor) -> None:
+        known = len(self.values)
+        self._place[index] = torch.arange(known, known + len(index))
+        self.values = torch.cat([self.values, values]) if known else values
+
+    def at(self, index: Tensor) -> Tensor:
+        return self.values[self._place[index]]
+
+
+_shared: ContextVar[_Shared | None] = ContextVar("shared", default=None)
+
+
+def _outputs(
+    trainer: Embeds | Classifies, data: EvaluationData, index: Tensor, size: int, method: str
+) -> Tensor:
+    call = getattr(trainer, method)
+
+    def make(rows: Tensor) -> Tensor:
+        parts = (part for part in batches_at(data, rows, size) if len(part))
+        return torch.cat([call(part, data.role).flatten(1).cpu() for part in parts])
+
+    shared = _shared.get()
+    if shared is None or not shared.knows(trainer, data):
+        return make(index)
+    return shared.rows((method, data.role, data.split), data.spec.count, index, make)
+
+
+def _classifies_features(trainer: object) -> bool:
+    """Whether it says how, and no class below that one says otherwise how it predicts or embeds."""
+    if not can(trainer, ClassifiesFeatures) or {"predict", "embed"} & vars(trainer).keys():
+        return False
+    owner = {
+        name: next(i for i, base in enumerate(type(trainer).__mro__) if name in vars(base))
+        for name in ("predict", "embed", "predict_features")
+    }
+    return owner["predict_features"] == min(owner.values())
+
+
+def _random_states() -> list[Tensor]:
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [])]
 
 
 # Samples -------------------------------------------------------------------------------------------

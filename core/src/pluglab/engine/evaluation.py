@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import distributed
+
 from pluglab.capabilities import can, members_of, words_of
-from pluglab.data.evaluation_data import Evaluated
+from pluglab.data.evaluation_data import Evaluated, EvaluationSplit
 from pluglab.data.run_data import RunData
 from pluglab.engine.selection import Promises, Tainted
-from pluglab.engine.untouched import evaluating, unchanged
+from pluglab.engine.untouched import evaluating, state_of, unchanged
 from pluglab.errors import Problem, RecipeError, did_you_mean
+from pluglab.evaluating import sharing
 from pluglab.figures import save_figure
 from pluglab.plugins.contracts import ContractError, place_in
 from pluglab.plugins.returned import check_evaluation
@@ -131,9 +137,23 @@ class Outcome:
             "figures": dict(self.figures),
             "protocol": dict(self.settings),
             "protocols": {call.get(name, name): dict(own) for name, own in found.protocols.items()},
+            "better": {call.get(name, name): value for name, value in found.better.items()},
             "tainted": sorted(call.get(name, name) for name in self.tainted.scalars),
             "hidden_labels": sorted(self.tainted.roles),
         }
+
+
+@contextmanager
+def look(trainer: object, device: torch.device) -> Iterator[None]:
+    """Evaluators within it see one model, and share what it makes of images.
+
+    Not of several processes: whether a network is called must be the same in all of them.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        yield
+    else:
+        with sharing(trainer, device, EvaluationSplit, partial(state_of, trainer)):
+            yield
 
 
 def evaluate(

@@ -76,6 +76,13 @@ def unchanged(trainer: Any, evaluator: object) -> Iterator[None]:
         )
 
 
+def state_of(trainer: Any) -> int:
+    """A number that changes with whatever the outputs of its networks depend on."""
+    modules = [module for one in _networks(trainer).values() for module in one.modules()]
+    hooks = [(id(m), m.training, *m._forward_hooks, *m._forward_pre_hooks) for m in modules]
+    return hash((repr(_state(trainer)), *hooks))
+
+
 def _networks(trainer: object) -> dict[str, nn.Module]:
     averages = {name: one.network for name, one in vars(trainer).items() if isinstance(one, EMA)}
     return {**modules_of(trainer), **averages}

@@ -85,10 +85,11 @@ def _looks(engine: Engine, run: RunFolder, session: Session, reported: int | Non
     folder = run.figures(engine.step, afterwards=True)
     if engine.step == reported:
         folder = run.figures(selected=run.figures(selected=True).is_dir())
-    for use in engine.recipe.evaluators:
-        outcome = engine.evaluate(use, folder, afterwards=True)
-        session.log(evaluation_line(engine.step, use.label, outcome.evaluation))
-        yield outcome
+    with engine.look():
+        for use in engine.recipe.evaluators:
+            outcome = engine.evaluate(use, folder, afterwards=True)
+            session.log(evaluation_line(engine.step, use.label, outcome.evaluation))
+            yield outcome
 
 
 def _known(run: RunFolder) -> dict[str, Any]:

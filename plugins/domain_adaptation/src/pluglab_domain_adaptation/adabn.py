@@ -76,6 +76,10 @@ class AdaBN(ClassifierTrainer):
         """Features N x F, with the statistics that `predict` uses."""
         return super().embed(images, self._known(role))
 
+    def predict_features(self, features: Tensor, role: str) -> Tensor:
+        """Class logits N x K, with the statistics that `predict` uses."""
+        return super().predict_features(features, self._known(role))
+
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "estimated": self.estimated}
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pluglab.components import Component, Reference, named
 from pluglab.protocols import Batch, ImageSpec, Progress, Role
@@ -54,6 +55,8 @@ class ADDA(ClassifierTrainer):
         super().__init__(config, data)
         self.target_schedule = config.target_schedule.build()
         self.target_features = self.domain_network(self.encoder.features())
+        norms = [module for module in self.target_features.modules() if isinstance(module, _BatchNorm)]
+        self.joint_norms = config.batch_norm == "joint" and bool(norms)
         self.discriminator = self.encoder.discriminator()
         self.adapting = False
         self.optimizer = config.optimizer.build(parameters_of(self.features, self.classifier))
@@ -96,9 +99,8 @@ class ADDA(ClassifierTrainer):
         self.classifier.eval()
         with torch.no_grad():  # in training mode, so that dropout does not give the domain away
             fixed = self.features(source, "source")
-        both = self.target_features(torch.cat([source, target]), "both")
-        moving = both.chunk(2)[1]
-        is_target = domain_labels(len(both), both.device)
+        replayed, moving = self.moved(source, target)
+        is_target = domain_labels(2 * len(target), target.device)
 
         # Both halves together, also where only the target's loss counts: a batch norm in the discriminator
         # that saw target features alone would subtract the very shift that they are to lose.
@@ -107,10 +109,12 @@ class ADDA(ClassifierTrainer):
         self.update(self.discriminator_optimizer, domain)
         judged = self.discriminator(torch.cat([fixed, moving])).chunk(2)[1]
         fooling = inverted_domain_loss(judged, is_target[len(target) :])
-        logits, target_logits = self.classifier(both, "source").chunk(2)
-        class_loss = self.class_loss(logits, labels)
+        loss = c.fooling_weight * fooling
+        if c.replay and replayed is not None:
+            loss = loss + c.replay * self.class_loss(self.classifier(replayed, "source"), labels)
+        target_logits = self.classifier(moving, "source")
         target_loss, target_logs = self.target_loss(target, target_logits, progress)
-        self.update(self.target_optimizer, c.fooling_weight * fooling + c.replay * class_loss + target_loss)
+        self.update(self.target_optimizer, loss + target_loss)
         return {
             "loss/domain": domain.detach(),
             "loss/fooling": fooling.detach(),
@@ -118,9 +122,23 @@ class ADDA(ClassifierTrainer):
             **target_logs,
         }
 
+    def moved(self, source: Tensor, target: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Features of both domains by the target encoder; the source's only where they count.
+
+        That is where they are replayed, and where a batch norm takes its statistics of both domains.
+        """
+        if not self.config.replay and not self.joint_norms:
+            return None, self.target_features(target, "target")
+        replayed, moving = self.target_features(torch.cat([source, target]), "both").chunk(2)
+        return replayed, moving
+
     def predict(self, images: Tensor, role: str) -> Tensor:
         """Class logits N x K; until the target encoder exists, the source's stands in for it."""
         return self.classifier(self.embed(images, role), "source")
+
+    def predict_features(self, features: Tensor, role: str) -> Tensor:
+        """Class logits N x K; the classifier is one for both domains."""
+        return self.classifier(features, "source")
 
     def embed(self, images: Tensor, role: str) -> Tensor:
         """Features N x F of the role's own encoder."""

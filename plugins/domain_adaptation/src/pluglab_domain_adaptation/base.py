@@ -19,7 +19,7 @@ from pluglab_domain_adaptation.target_losses import Unlabeled
 
 
 class ClassifierTrainer(TrainerBase):
-    """Features and a classifier. Can classify, embed, and list its networks."""
+    """Features and a classifier. Can classify, embed, classify features, and list its networks."""
 
     features: nn.Module
     classifier: nn.Module
@@ -82,6 +82,10 @@ class ClassifierTrainer(TrainerBase):
     def embed(self, images: Tensor, role: str) -> Tensor:
         """Features N x F: what the classifier sees."""
         return self.features(images, self.domain(role))
+
+    def predict_features(self, features: Tensor, role: str) -> Tensor:
+        """Class logits N x K of features that `embed` has made."""
+        return self.classifier(features, self.domain(role))
 
     def networks(self) -> Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]:
         """Each network with two blank inputs."""

@@ -13,16 +13,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from pluglab.capabilities import Classifies, Embeds
 from pluglab.components import Options
 from pluglab.errors import UserError
-from pluglab.evaluating import RoleData, batches_at, require_finite, sample_rows, select_splits
-from pluglab.protocols import Evaluation, EvaluationContext
+from pluglab.evaluating import RoleData, embed, predict, require_finite, sample_rows, select_splits
+from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData
 from pluglab_domain_adaptation.target_losses import entropy_of_mean, mean_entropy, nuclear_norm
 
 Name = Literal["entropy", "information_maximization", "nuclear_norm", "snd", "dev"]
@@ -63,12 +60,12 @@ class Validators:
 
     def evaluate(self, trainer: Any, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Scalars `validators/<name>`."""
-        target = self._images(data, "target", self.config.split, context.seed)
-        logits = torch.cat([trainer.predict(x, "target").float().cpu() for x in target])
+        (target,) = select_splits(data, ["target"], self.config.split)
+        logits = predict(trainer, target, self._rows(target, context.seed))
         require_finite(logits, "no score can be computed", "predictions of 'target'")
         scores = {name: score for name, score in self._of_logits(logits).items() if name in self.config.names}
         if "dev" in self.config.names and self._has_source(data):
-            scores["dev"] = self._dev(trainer, data, target, context.seed)
+            scores["dev"] = self._dev(trainer, data, context.seed)
         protocol = {"evaluator": "validators", "split": self.config.split, "images": self.config.images}
         own: dict[str, dict[str, Any]] = {
             "snd": {"temperature": self.config.temperature},
@@ -91,20 +88,16 @@ class Validators:
     def _has_source(self, data: RoleData) -> bool:
         return "source" in data and data["source"][self.config.held_out].labeled
 
-    def _dev(self, trainer: Any, data: RoleData, target: list[Tensor], seed: int) -> float:
-        held_out = data["source"][self.config.held_out]
-        images = self._images(data, "source", self.config.held_out, seed)
-        labels = held_out.labels[sample_rows(held_out, self.config.images, seed, "validators")]
-        logits = torch.cat([trainer.predict(x, "source").float().cpu() for x in images])
-        features = [_embedded(trainer, x, role) for x, role in ((images, "source"), (target, "target"))]
-        train = self._images(data, "source", "train", seed)
-        weights = density_ratio(_embedded(trainer, train, "source"), features[1], features[0])
-        return -dev_risk((logits.argmax(1) != labels).double().numpy(), weights)
+    def _dev(self, trainer: Any, data: RoleData, seed: int) -> float:
+        held_out, train = data["source"][self.config.held_out], data["source"]["train"]
+        rows = self._rows(held_out, seed)
+        logits, labels = predict(trainer, held_out, rows), held_out.labels[rows]
+        parts = train, data["target"][self.config.split], held_out
+        features = [_embedded(trainer, part, self._rows(part, seed)) for part in parts]
+        return -dev_risk((logits.argmax(1) != labels).double().numpy(), density_ratio(*features))
 
-    def _images(self, data: RoleData, role: str, split: str, seed: int) -> list[Tensor]:
-        (part,) = select_splits(data, [role], split)
-        rows = sample_rows(part, self.config.images, seed, "validators")
-        return [images for images in batches_at(part, rows) if len(images)]
+    def _rows(self, part: EvaluationData, seed: int) -> Tensor:
+        return sample_rows(part, self.config.images, seed, "validators")
 
 
 def soft_neighborhood_density(codes: Tensor, temperature: float = 0.05) -> Tensor:
@@ -119,6 +112,10 @@ def soft_neighborhood_density(codes: Tensor, temperature: float = 0.05) -> Tenso
 def density_ratio(source: np.ndarray, target: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Estimate of p_target(x) / p_source(x) at the rows of `at`, from a logistic regression that tells N x F
     features of the two domains apart (Bickel et al. 2007; You et al. 2019, eq. 3)."""
+    from sklearn.linear_model import LogisticRegression  # here, so that a run does not begin with it
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
     domain = np.repeat([0, 1], [len(source), len(target)])
     model.fit(np.concatenate([source, target]), domain)
@@ -134,7 +131,7 @@ def dev_risk(losses: np.ndarray, weights: np.ndarray) -> float:
     return float(weighted.mean() + eta * (weights.mean() - 1))
 
 
-def _embedded(trainer: Embeds, images: list[Tensor], role: str) -> np.ndarray:
-    features = torch.cat([trainer.embed(x, role).float().cpu() for x in images]).numpy()
-    require_finite(features, "nothing can tell the domains apart", f"features of '{role}'")
+def _embedded(trainer: Embeds, part: EvaluationData, rows: Tensor) -> np.ndarray:
+    features = embed(trainer, part, rows).numpy()
+    require_finite(features, "nothing can tell the domains apart", f"features of '{part.role}'")
     return features

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pluglab.errors import UserError
@@ -100,6 +102,26 @@ def test_random_affine_is_a_rotation_a_scale_and_a_shift_within_its_bounds(build
         assert away.max() > 0.95 * bound
         assert away.min() < -0.95 * bound
         assert abs(away.std() / (bound / 3**0.5) - 1) < 0.1  # the deviation of a uniform draw
+
+
+@pytest.mark.parametrize("padding", ["border", "zeros", "reflection"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_random_affine_is_what_torchs_own_grid_makes_of_the_same_draws(
+    build: Build, padding: str, channels: int
+) -> None:
+    """The formula by which images were made before there was a faster one."""
+    x, draws = images(channels=channels).contiguous(memory_format=torch.channels_last), seeded(3)
+    found = build("transform", "random_affine", padding=padding)(x, draws)
+    next_draw, again = torch.rand(1, generator=draws), seeded(3)
+    draw = torch.rand(4, 64, generator=again) * 2 - 1
+    angle, size = draw[0] * math.radians(14), 1 / (1 + 0.2 * draw[1])
+    cos, sin, (u, v) = angle.cos() * size, angle.sin() * size, draw[2:] * 0.24
+    theta = torch.stack([cos, -sin / (16 / 12), u, sin * 16 / 12, cos, v], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(theta, [64, channels, 12, 16], align_corners=False)
+    wanted = F.grid_sample(x, grid, padding_mode=padding, align_corners=False)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+    assert found.stride() == x.stride()
+    assert torch.equal(next_draw, torch.rand(1, generator=again))
 
 
 @pytest.mark.parametrize("factor", [1.4, 0.8])

@@ -41,24 +41,40 @@ def transformed(images: Tensor, transforms: Iterable[Transform], seed: int) -> T
 
 
 class ImageArray:
-    """A split on the device, stored N x H x W x C so that a gather comes out channels_last for free."""
+    """The pixels of a split on the device: what the data set has, where that is the device already.
+
+    A batch is laid out when it is taken. That costs a few tenths of a millisecond, and a second array of all
+    images in that layout would cost as much memory as the first.
+    """
 
     def __init__(self, images: Images, device: torch.device, *, channels_last: bool) -> None:
-        pixels = images.pixels
-        self.channels_last = channels_last
-        self.pixels = (pixels.permute(0, 2, 3, 1) if channels_last else pixels).contiguous().to(device)
-        self.labels = None if images.labels is None else images.labels.to(device)
-        self.extra = {name: tensor.to(device) for name, tensor in images.extra.items()}
+        self.pixels = images.pixels.to(device)
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def take(self, index: Tensor | slice) -> Tensor:
         """Float images in [-1, 1] of these rows."""
-        pixels = self.pixels[index]
-        return to_float(pixels.permute(0, 3, 1, 2) if self.channels_last else pixels)
+        return to_float(self.pixels[index]).contiguous(memory_format=self.layout)
 
     def in_batches(self, size: int, limit: int) -> Iterator[Tensor]:
         """The first `limit` images in order, `size` at a time."""
         for start in range(0, limit, size):
             yield self.take(slice(start, min(start + size, limit)))
+
+
+class ImageArrays:
+    """The splits of a run on the device, each of them once, for its training and all its evaluations."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], ImageArray] = {}
+
+    def of(
+        self, role: str, split: str, images: Images, device: torch.device, *, channels_last: bool
+    ) -> ImageArray:
+        """That of a role's split, whose images these are."""
+        key = role, split
+        if key not in self._known:
+            self._known[key] = ImageArray(images, device, channels_last=channels_last)
+        return self._known[key]
 
 
 class Stream:
@@ -76,8 +92,12 @@ class Stream:
         channels_last: bool = False,
         rank: int = 0,
         world_size: int = 1,
+        array: ImageArray | None = None,
     ) -> None:
-        self.array = ImageArray(images, device, channels_last=channels_last)
+        """`array`: the images on the device, where they are there already."""
+        self.array = array or ImageArray(images, device, channels_last=channels_last)
+        self.labels = None if images.labels is None else images.labels.to(device)
+        self.extra = {name: tensor.to(device) for name, tensor in images.extra.items()}
         self.role, self.seed, self.batch_size = role, seed, batch_size
         self.count, self.device, self.transforms = len(images), device, tuple(transforms)
         self.rank, self.world_size = rank, world_size
@@ -87,5 +107,5 @@ class Stream:
         index = index[self.rank :: self.world_size].to(self.device, non_blocking=True)
         seed = derived_seed("transform", self.seed, self.role, step, self.rank)
         images = transformed(self.array.take(index), self.transforms, seed)
-        labels = None if self.array.labels is None else self.array.labels[index]
-        return Batch(images, labels, {name: tensor[index] for name, tensor in self.array.extra.items()})
+        labels = None if self.labels is None else self.labels[index]
+        return Batch(images, labels, {name: tensor[index] for name, tensor in self.extra.items()})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from pluglab.data.batches import ImageArray, transformed
+from pluglab.data.batches import ImageArray, ImageArrays, transformed
 from pluglab.errors import UserError
 from pluglab.images import Images, ImageSpec
 from pluglab.protocols import Transform
@@ -57,7 +57,7 @@ class EvaluationSplit:
     _images: Images
     _transforms: Sequence[Transform]
     _evaluated: Evaluated
-    _arrays: dict[tuple[str, str], ImageArray]
+    _arrays: ImageArrays
 
     @property
     def spec(self) -> ImageSpec:
@@ -80,6 +80,11 @@ class EvaluationSplit:
         count = min(len(self._images), limit or len(self._images))
         return (transformed(images, self._transforms, seed=0) for images in array.in_batches(size, count))
 
+    def rows(self, index: Tensor) -> Tensor:
+        """The images at these row numbers, as `batches` has them."""
+        device = self._device()
+        return transformed(self._array(device).take(index.to(device)), self._transforms, seed=0)
+
     def raw(self, limit: int | None = None) -> Tensor:
         self._device()
         return self._images.pixels[:limit].clone()
@@ -92,8 +97,5 @@ class EvaluationSplit:
         return self._evaluated.device
 
     def _array(self, device: torch.device) -> ImageArray:
-        key = self.role, self.split
-        if key not in self._arrays:
-            layout = self._evaluated.channels_last
-            self._arrays[key] = ImageArray(self._images, device, channels_last=layout)
-        return self._arrays[key]
+        layout = self._evaluated.channels_last
+        return self._arrays.of(self.role, self.split, self._images, device, channels_last=layout)

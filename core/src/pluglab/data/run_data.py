@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from pluglab.components import Component
-from pluglab.data.batches import ImageArray
+from pluglab.data.batches import ImageArrays
 from pluglab.data.evaluation_data import Evaluated, EvaluationSplit, RoleSplits
 from pluglab.errors import UserError
 from pluglab.images import Images, ImageSpec
@@ -99,7 +99,7 @@ class RunData:
         self.recipe, self.cache = recipe, cache
         self.recorded = recorded or Recorded()
         self.roles: tuple[Role, ...] = tuple(recipe.options.trainer.target.roles)
-        self._arrays: dict[tuple[str, str], ImageArray] = {}
+        self.arrays = ImageArrays()
         train = {role: self._located(role, "train") for role in recipe.data}
         self._check_shapes(train)
         self._check_labels(train)
@@ -157,7 +157,7 @@ class RunData:
         images, dataset = self.split(role, split), self.recipe.data[role].dataset.name
         kept = [transform for transform in self.transforms[role] if not transform.random]
         digest = self.recorded.hashes[role][split]
-        return EvaluationSplit(role, split, dataset, digest, images, kept, evaluated, self._arrays)
+        return EvaluationSplit(role, split, dataset, digest, images, kept, evaluated, self.arrays)
 
     def record_splits(self) -> None:
         """See that the hash of every role's train and test splits is recorded, where there are such."""

@@ -6,19 +6,21 @@ import math
 import shlex
 import shutil
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from pluglab.capabilities import Diagnoses, can
 from pluglab.data.batches import Stream
 from pluglab.data.evaluation_data import Evaluated
 from pluglab.data.run_data import RunData
-from pluglab.engine.evaluation import Outcome, check_promise, earlier_figures, evaluate, together
+from pluglab.engine.evaluation import Outcome, check_promise, earlier_figures, evaluate, look, together
 from pluglab.engine.hardware import LabFabric
 from pluglab.engine.initial_weights import differences
 from pluglab.engine.meters import Clock, Health, Meter
@@ -34,9 +36,10 @@ from pluglab.recipe.recipe import EvaluatorUse, Recipe
 from pluglab.seeds import derived_seed
 from pluglab.storage.checkpoints import Checkpoints
 from pluglab.storage.run_folder import FORMAT, RunFolder
+from pluglab.storage.saving import Saving
 from pluglab.training.accumulation import Accumulation
 from pluglab.training.optimizers import Settings, change_settings, settings_of
-from pluglab.training.trainer import modules_of, optimizers_of, set_mode
+from pluglab.training.trainer import learning_rates, modules_of, optimizers_of, set_mode
 
 SHOWN = 3  # differences that an error names
 
@@ -62,6 +65,7 @@ class Engine:
         self.identity, self.promises, self.notices = identity, promises, notices
         self.folder, self.total = RunFolder(info.folder), info.steps
         self.checkpoints = Checkpoints(self.folder.checkpoints, recipe.options.run.keep_every)
+        self.saving = Saving(self.checkpoints)
         self.meter, self.clock, self.health = Meter(), Clock(), Health()
         self.step, self.total_was_read = 0, False
         self.selector, self.signals = Selector(recipe, run_data.hidden(), promises), Signals()
@@ -81,17 +85,18 @@ class Engine:
         return trainer
 
     def _streams(self) -> dict[str, Stream]:
+        device, layout = self.fabric.device, self.fabric.hardware.channels_last
         return {
             role: Stream(
                 images,
                 role,
                 seed=self.recipe.seed,
                 batch_size=self.recipe.options.batch_size,
-                device=self.fabric.device,
+                device=device,
                 transforms=self.data.transforms[role],
-                channels_last=self.fabric.hardware.channels_last,
                 rank=self.fabric.global_rank,
                 world_size=self.fabric.world_size,
+                array=self.data.arrays.of(role, "train", images, device, channels_last=layout),
             )
             for role, images in self.data.training().items()
         }
@@ -158,14 +163,37 @@ class Engine:
             if name in old and len(old[name]) == len(now[name]):
                 change_settings(optimizer, old[name], now[name])
 
-    def save(self) -> None:
-        """Write a checkpoint of this step. Never one of a model that has gone wrong."""
+    def save(self, *, wait: bool = True) -> None:
+        """Save this step: on the disk at the end, or else while the training goes on.
+
+        Never a model that has gone wrong.
+        """
         self._check_sound()
         if self.fabric.is_global_zero:
-            best: int | None = self.selector.best.get("step")
-            path = self.checkpoints.save(self.state_dict(), self.step, keep=best)
-            self.notices.checkpoint_saved(self.step, path)
+            self._tell_saved(wait=True)
+            self.saving.begin(self.state_dict(), self.step, keep=self.selector.best.get("step"))
+            self._tell_saved(wait=wait)
         self.fabric.barrier()
+
+    def _tell_saved(self, *, wait: bool = False) -> None:
+        """Tell of a checkpoint that has got to the disk. Raises what has kept one from it."""
+        if saved := self.saving.saved(wait=wait):
+            self.notices.checkpoint_saved(*saved)
+
+    @contextmanager
+    def _saving(self) -> Iterator[None]:
+        """Whatever ends the training waits for what is being written; a failure of both is told of both."""
+        try:
+            yield
+            self._tell_saved(wait=True)
+        except BaseException:
+            try:
+                self._tell_saved(wait=True)
+            except RunError as error:
+                self.notices.health(self.step, error.message)
+            raise
+        finally:
+            self.saving.close()
 
     # The loop -------------------------------------------------------------------------------------
 
@@ -174,7 +202,7 @@ class Engine:
         saving on a signal, `RunError` when a loss is no longer finite."""
         self.notices.run_started(self.step)
         self._mark = (self.step, self.clock.seconds.get("training", 0.0))
-        with self.signals.caught():
+        with self.signals.caught(), self._saving():
             while not self._is_over():
                 self._train_until(self._next_stop())
                 self._after_steps()
@@ -185,14 +213,14 @@ class Engine:
 
     def _train_until(self, stop: int) -> None:
         with self.clock.spent("training"):
-            while self.step < stop and self.signals.received is None:
+            while self.step < stop and self.signals.received is None and not self.saving.failed:
                 batch = {role: stream.batch(self.step) for role, stream in self.streams.items()}
                 progress = Progress(self.step, self.total)
                 with self.fabric.batch():
                     for part in self._parts(batch):
                         logs = self.trainer.step(part, progress)
                         check_logs(self.trainer, logs)
-                        self.meter.add(logs)
+                        self.meter.add({**logs, **self._gradient_norms()})
                 self.total_was_read |= progress.total_was_read
                 self.step += 1
 
@@ -201,8 +229,16 @@ class Engine:
         options = self.recipe.options
         parts = options.gradient_accumulation_steps
         for part in range(parts):
-            self.fabric.accumulation = Accumulation(part, parts, options.max_grad_norm)
+            norms: dict[str, Tensor] | None = {} if options.run.gradient_norms else None
+            self.fabric.accumulation = Accumulation(part, parts, options.max_grad_norm, norms=norms)
             yield batch if parts == 1 else {role: _part(one, part, parts) for role, one in batch.items()}
+
+    def _gradient_norms(self) -> Mapping[str, Tensor]:
+        """Those of the step just done, where the recipe asks for them."""
+        found = self.fabric.accumulation.norms or {}
+        if self.fabric.scaler is None:
+            return found
+        return {name: norm for name, norm in found.items() if norm.isfinite()}  # else fp16 left the step out
 
     def _next_stop(self) -> int:
         """The next step after which something other than training is due."""
@@ -214,6 +250,7 @@ class Engine:
 
     def _after_steps(self) -> None:
         """What is due after this step; a signal ends the run only then, so that a resume misses nothing."""
+        self._tell_saved()
         options = self.recipe.options
         if self.step % options.log_every == 0 or self.step == self.total:
             self._log()
@@ -224,7 +261,7 @@ class Engine:
         periods = options.checkpoint_every, options.run.keep_every
         due = any(self.step % period == 0 for period in periods if period)
         if due or improved or stopping or self._is_over():
-            self.save()
+            self.save(wait=stopping or self._is_over())
         self.signals.check(f"after step {self.step} of {self.total}")
 
     def _end_early(self) -> None:
@@ -240,7 +277,7 @@ class Engine:
         self.meter.reset()
         speed = self._speed()
         extra = {"speed/images_per_s": speed} if speed else {}
-        self.notices.step_logged(self.step, {**scalars, **extra})
+        self.notices.step_logged(self.step, {**scalars, **learning_rates(self.trainer), **extra})
         for message in self.health.new_findings(self._findings(scalars)):
             self.notices.health(self.step, message)
 
@@ -285,6 +322,7 @@ class Engine:
         leaves = leaves_of(table, lambda path: "", ("trainer",))
         rates = {key: value for key, value, _ in leaves if key.endswith(".lr") and isinstance(value, float)}
         sets = [f"--set {key}={value / 10:g}" for key, value in rates.items()]
+        self._tell_saved(wait=True)
         steps = self.checkpoints.steps()
         words = f"from step {steps[-1]}" if steps else "from the start"
         run = shlex.quote(str(self.info.folder))
@@ -300,8 +338,14 @@ class Engine:
         due = [use for use in self.recipe.evaluators if use.every and self.step % use.every == 0]
         if due:
             self._check_sound()
-        found = together([self.evaluate(use, self.folder.figures(self.step)) for use in due])
+        with self.look():
+            outcomes = [self.evaluate(use, self.folder.figures(self.step)) for use in due]
+        found = together(outcomes)
         return self.selector.improves(self.step, found["scalars"], found["tainted"])
+
+    def look(self) -> AbstractContextManager[None]:
+        """Around evaluations of the trainer as it is: see `evaluation.look`."""
+        return look(self.trainer, self.fabric.device)
 
     def evaluate(self, use: EvaluatorUse, folder: Path, *, afterwards: bool = False) -> Outcome:
         """Run one evaluator on the trainer as it is; its pictures go into `folder`."""
@@ -341,9 +385,10 @@ class Engine:
     def evaluate_all(self, folder: Path, *, afterwards: bool = False) -> dict[str, Any]:
         """Run every evaluator on the trainer as it is. Returns what results.json holds of one step."""
         outcomes = []
-        for use in self.recipe.evaluators:
-            self.signals.check("while evaluating")
-            outcomes.append(self.evaluate(use, folder, afterwards=afterwards))
+        with self.look():
+            for use in self.recipe.evaluators:
+                self.signals.check("while evaluating")
+                outcomes.append(self.evaluate(use, folder, afterwards=afterwards))
         return {"step": self.step, **together(outcomes)}
 
     def _results(self) -> dict[str, Any]:

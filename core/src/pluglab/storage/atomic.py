@@ -55,7 +55,7 @@ def put_in_place(whole: Path, path: Path) -> None:
     _sync(path.parent)
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes | memoryview) -> None:
     """Put `content` at `path` all or not at all, durably. Raises `RunError` on a full disk."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)

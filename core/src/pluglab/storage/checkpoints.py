@@ -18,6 +18,7 @@ from pluglab.storage.atomic import write_file
 
 _NAME = re.compile(r"step_(\d+)\.([0-9a-f]{16})\.pt")
 KEEP = 2
+DIGITS = 16  # of a digest in a file name
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,11 @@ class CheckpointFile:
 
     def read(self) -> dict[str, Any]:
         """The saved state, on the CPU. Raises `ValueError` if a single byte has changed."""
-        content = self.path.read_bytes()
-        if hashlib.sha256(content).hexdigest()[:16] != self.digest:
-            raise ValueError(f"{self.path.name} is damaged ({len(content)} bytes, wrong digest)")
-        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with self.path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS] != self.digest:
+                raise ValueError(f"{self.path.name} is damaged ({file.tell()} bytes, wrong digest)")
+            file.seek(0)
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         return state
 
 
@@ -47,11 +49,20 @@ class Checkpoints:
         """Write the state of `step`, then drop older files, except that of the step `keep`."""
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        content = buffer.getvalue()
-        path = self.folder / f"step_{step:08d}.{hashlib.sha256(content).hexdigest()[:16]}.pt"
+        return self.write(buffer.getbuffer(), step, keep)
+
+    def write(self, content: memoryview, step: int, keep: int | None = None) -> Path:
+        """The same with a state that `torch.save` has made into bytes. One process may do so at a time."""
+        self._drop_unfinished()
+        path = self.folder / f"step_{step:08d}.{hashlib.sha256(content).hexdigest()[:DIGITS]}.pt"
         write_file(path, content)
         self._drop_old(keep)
         return path
+
+    def _drop_unfinished(self) -> None:
+        """What a process that was killed has left half written."""
+        for path in self.folder.glob(".step_*.pt.*"):
+            path.unlink(missing_ok=True)
 
     def _drop_old(self, keep: int | None) -> None:
         newest = self.steps()[-KEEP:]

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pluglab.figures import encode_gif, html_image, image_grid, image_rows, save_figure, side_by_side
 from pluglab.protocols import Figure
+from pluglab.style import colors_of
 
 MARGIN, TITLE = 12, 26  # around and above the pictures of a page
 TOP = 2 * MARGIN + TITLE
@@ -191,6 +192,14 @@ def test_pictures_are_whole_each_under_its_title(tmp_path: Path) -> None:
         assert (page[top + TOP : top + TOP + 200, left : left + 300] == color).all(), name
         assert (page[top + MARGIN : top + TOP, left : left + 300] < 128).any(), f"no title over {name}"
     assert (page[:MARGIN] == 255).all() and (page[-MARGIN:] == 255).all()
+
+
+def test_a_title_has_the_color_that_curves_give_its_variant(tmp_path: Path) -> None:
+    page = side_by_side({name: picture(tmp_path / f"{name}.png", name) for name in ("gray", "green")})
+    found = [page.getpixel((left + 5, MARGIN + 5)) for left in (MARGIN, 300 + 2 * MARGIN)]
+    assert ["#" + bytes(color).hex() for color in found] == list(colors_of(["gray", "green"]).values())
+    alone = side_by_side({"green": tmp_path / "green.png"}, among=["gray", "green"])
+    assert alone.getpixel((MARGIN + 5, MARGIN + 5)) == found[1]
 
 
 def test_a_title_wider_than_its_picture_is_not_cut(tmp_path: Path) -> None:

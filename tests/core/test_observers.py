@@ -1,4 +1,4 @@
-"""The observers that the core brings along: metrics.jsonl, TensorBoard, the progress display."""
+"""What a run tells as it goes on: its history, metrics.jsonl, and the progress display."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from pluglab.engine.evaluation import Outcome
 from pluglab.engine.notices import Notices
 from pluglab.engine.selection import Tainted
 from pluglab.observers import console
-from pluglab.observers.tensorboard import TensorBoardObserver
 from pluglab.plugins.loading import load_plugins
 from pluglab.protocols import Evaluation, RunInfo, Table
 from pluglab.recipe.recipe import EvaluatorUse
@@ -27,6 +26,7 @@ from pluglab.recipe.resolve import make
 from pluglab.storage.history import History
 from pluglab.storage.run_folder import RunFolder
 from tests.core import toy_plugin
+from tests.core.support import Lab
 from tests.registries import registry_of
 
 EVALUATION = Evaluation(
@@ -35,6 +35,13 @@ EVALUATION = Evaluation(
     tables={"classes": Table(["class", "accuracy"], [["a|b", 0.123456], ["c", 1]])},
     headline=("target_test",),
 )
+
+
+ASKING = """
+def lab_step_logged(run, step, scalars):
+    with (run.folder.parents[2] / "asked.txt").open("a") as file:
+        print(step, run.now(), file=file)
+"""
 
 
 def a_run(folder: Path, **changes: int) -> RunInfo:
@@ -176,54 +183,6 @@ def test_a_missing_history_is_empty(tmp_path: Path) -> None:
     assert History(tmp_path / "nothing.jsonl").events() == []
 
 
-# TensorBoard -------------------------------------------------------------------------------------------
-
-
-def read_events(folder: Path) -> Any:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    accumulator = EventAccumulator(str(folder / "tensorboard"))
-    return accumulator.Reload()
-
-
-def board(run: RunInfo, start: int, stop: int, value: float) -> TensorBoardObserver:
-    observer = TensorBoardObserver()
-    observer.run_started(run, start)
-    for step in range(start + 10, stop + 1, 10):
-        observer.step_logged(run, step, {"loss": value})
-    observer.checkpoint_saved(run, stop, run.folder / "any.pt")
-    return observer
-
-
-def test_tensorboard_shows_scalars_pictures_and_tables(run: RunInfo) -> None:
-    observer = board(run, 0, 20, 0.5)
-    observer.evaluated(run, 20, "accuracy", EVALUATION)
-    observer.health(run, 20, "loss is flat")
-    observer.run_finished(run, "finished", {})
-    found = read_events(run.folder)
-    assert [(event.step, event.value) for event in found.Scalars("train/loss")] == [(10, 0.5), (20, 0.5)]
-    assert found.Scalars("accuracy/target_test")[0].value == 0.75
-    assert {image.width for tag in ("still", "film") for image in found.Images(f"accuracy/{tag}")} == {5}
-    assert found.Images("accuracy/film")[0].encoded_image_string.startswith(b"GIF89a")
-    text = found.Tensors("accuracy/classes/text_summary")[0].tensor_proto.string_val[0].decode()
-    assert text == "| class | accuracy |\n| --- | --- |\n| a\\|b | 0.1235 |\n| c | 1 |\n"
-    assert found.Tensors("health/text_summary")
-
-
-@pytest.mark.parametrize(("start", "expected"), [(30, [1, 1, 1, 2, 2]), (0, [2, 2, 2, 2, 2])])
-def test_a_resume_hides_what_is_done_again(run: RunInfo, start: int, expected: list[float]) -> None:
-    board(run, 0, 40, 1.0).run_finished(run, "interrupted", {})
-    board(run, start, 50, 2.0).run_finished(run, "finished", {})
-    found = read_events(run.folder).Scalars("train/loss")
-    assert [event.step for event in found] == [10, 20, 30, 40, 50]
-    assert [event.value for event in found] == expected
-
-
-def test_an_observer_that_never_saw_a_start_leaves_nothing_behind(run: RunInfo) -> None:
-    TensorBoardObserver().run_finished(run, "failed", {})
-    assert not (run.folder / "tensorboard").exists()
-
-
 # The progress display ------------------------------------------------------------------------------------
 
 
@@ -262,14 +221,61 @@ def test_plain_lines_come_every_ten_seconds_on_stderr(
 def test_a_resumed_run_counts_only_its_own_steps(
     tmp_path: Path, clock: Callable[[float], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, observer = a_run(tmp_path, index=1, count=3), console.ConsoleObserver()
+    run, observer = a_run(tmp_path / "one", index=1, count=3), console.ConsoleObserver()
     observer.run_started(run, 80)
     clock(20)
     observer.step_logged(run, 90, {"loss": 1.0})
     observer.run_finished(run, "finished", {})
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "dann, seed 3 (2 of 3): 80 of 100"
-    assert lines[1].startswith("dann, seed 3 (2 of 3): 90 of 100, 90 %, 20 s left, loss 1")
+    assert lines[1].startswith(
+        "dann, seed 3 (2 of 3): 90 of 100, 90 %, 20 s left, 3 min 40 s for all, loss 1"
+    )
+
+
+def test_the_time_for_all_is_that_of_the_runs_so_far(
+    tmp_path: Path, clock: Callable[[float], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first took 100 s, the second will take 200, so the third is expected to take 150."""
+    for index, seconds in ((0, 10), (1, 20)):
+        run, observer = a_run(tmp_path / str(index), index=index, count=3), console.ConsoleObserver()
+        observer.run_started(run, 0)
+        clock(seconds)
+        observer.step_logged(run, 10, {"loss": 1.0})
+        clock(9 * seconds)
+        observer.step = 100
+        observer.run_finished(run, "finished", {})
+    first, second = [line for line in capsys.readouterr().err.splitlines() if " left" in line]
+    assert "10 of 100, 10 %, 1 min 30 s left, 4 min 50 s for all" in first
+    assert "10 of 100, 10 %, 3 min 0 s left, 5 min 30 s for all" in second
+
+
+def test_the_last_run_says_nothing_of_others(
+    tmp_path: Path, clock: Callable[[float], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    observer = console.ConsoleObserver()
+    run = a_run(tmp_path / "last", index=2, count=3)
+    observer.run_started(run, 0)
+    clock(20)
+    observer.step_logged(run, 50, {"loss": 1.0})
+    assert "20 s left, loss 1" in capsys.readouterr().err
+
+
+def test_the_live_bar_moves_between_two_logs() -> None:
+    terminal, written = on_a_terminal()
+    at = [0]
+    display = console.LiveDisplay(terminal, "run", 200, now=lambda: at[0])
+    at[0] = 37
+    display.live.refresh()
+    display.stop()
+    assert "37/200" in written.getvalue()
+
+
+def test_observers_can_ask_where_a_run_is(recipe: Path, lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "asking.py").write_text(ASKING)
+    assert lab("run", recipe, "--plugin", tmp_path / "asking.py") == 0
+    told = [line.split() for line in (tmp_path / "asked.txt").read_text().splitlines()]
+    assert told == [[str(step)] * 2 for step in range(5, 41, 5)]
 
 
 def test_warnings_and_scores_are_told_as_they_are(run: RunInfo, capsys: pytest.CaptureFixture[str]) -> None:
@@ -357,7 +363,8 @@ def test_durations_read_well(seconds: float, text: str) -> None:
 
 def test_the_observers_import_nothing_heavy() -> None:
     code = (
-        "import sys; from pluglab.observers import console, tensorboard; from pluglab.storage import history;"
+        "import sys; from pluglab.observers import console; from pluglab.storage import history;"
+        "from pluglab.observers.tensorboard import observer;"
         "print([m for m in ('torch', 'numpy', 'tensorboard', 'rich') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -29,7 +29,7 @@ def test_equals_scikit_learn(build, two_domains, context, digits):
     right = accuracy_score(digits.labels, guesser.guesses)
     assert found.scalars == {"accuracy/source": pytest.approx(100 * right)}
     assert found.headline == ("accuracy/source",)
-    assert list(found.figures) == ["confusion_source"]
+    assert list(found.figures) == ["confusion_source", "most_confused_source"]
     matrix = confusion(digits.labels, guesser.guesses, 10)
     assert (matrix.numpy() == confusion_matrix(digits.labels, guesser.guesses)).all()
     share = confusion_matrix(digits.labels, guesser.guesses, normalize="true").diagonal()

@@ -5,17 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
+from sklearn.manifold import trustworthiness
 from sklearn.neighbors import KNeighborsClassifier
 
 from pluglab.data import Images, to_float
 from pluglab.errors import RunError, UserError
 from pluglab.evaluating import images_at, sample_rows
-from pluglab.protocols import Figure
-from pluglab_metrics.curves import grouped
+from pluglab.figures import in_color
+from pluglab_metrics import tsne
+from pluglab_metrics.curves import apart, grouped
 from pluglab_metrics.distance import proxy_a_distance
 from pluglab_metrics.extractors.base import Features, extract
-from pluglab_metrics.figures import COLORS, label, new_figure, places, render
 from pluglab_metrics.tsne import UNLABELED, to_plane
+from pluglab_plots import draw
+from pluglab_plots.sprites import cut
 from tests.evaluation import role_data
 from tests.metrics.models import Reader
 
@@ -54,62 +58,49 @@ def test_tsne_pictures_of_two_domains_and_of_one(build, two_domains, context):
     assert (found.figures["by_class"].array == again.figures["by_class"].array).all()
     single = evaluator.evaluate(Pixels(), {"source": two_domains["source"]}, context)
     assert list(single.figures) == ["by_class"]
-    assert list(evaluator.evaluate(Pixels(), {"t": two_domains["target"]}, context).figures) == ["all"]
+    assert list(evaluator.evaluate(Pixels(), {"t": two_domains["target"]}, context).figures) == ["pictures"]
 
 
-def test_unlabeled_points_are_gray_below_the_others(build, two_domains):
+def test_points_are_in_series_with_all_that_there_is_to_know(build, two_domains):
     evaluator = build("evaluator", "latent_tsne", points=100)
     parts = [two_domains[role]["test"] for role in ("source", "target")]
     cloud = evaluator._cloud(Pixels(), parts, seed=0)
-    series = cloud.by_class()
-    assert series[0].name == "no label" and series[0].mask.sum() == 50
     assert (cloud.labels[cloud.domains == 1] == UNLABELED).all()
-    assert [s.name for s in series[1:]] == [str(i) for i in np.unique(cloud.labels[:50])]
-    assert [s.name for s in cloud.by_domain()] == ["source: source_images", "target: target_images"]
-    assert cloud.data()["datasets"] == {"source": "source_images", "target": "target_images"}
+    data = cloud.by_class("title")
+    assert data["series"] == tuple("0123456789") and data["by"] == "class"
+    assert data["class"][:50] == [str(label) for label in cloud.labels[:50]]
+    assert data["class"][50:] == [None] * 50
+    data = cloud.by_domain("title")
+    assert data["words"] == {"source": "source: source_images", "target": "target: target_images"}
+    assert data["role"] == ["source"] * 50 + ["target"] * 50
+    assert data["datasets"] == {"source": "source_images", "target": "target_images"}
 
 
-@pytest.mark.parametrize(
-    ("roles", "expected"),
-    [
-        (["source", "target"], [0, 1]),
-        (["target", "source"], [1, 0]),
-        (["target"], [1]),
-        (["val", "target", "source", "more"], [2, 1, 0, 3]),
-        (["source", "source/train", "target/train", "target"], [0, 2, 1, 3]),
-        (["class", "domain", "total"], [0, 1, 2]),
-        (["train"], [0]),
-    ],
-)
-def test_a_role_has_one_color_wherever_it_is_drawn(roles, expected):
-    """As where a recipe names [data.target] first, or shows the target alone."""
-    assert places(roles) == expected
-
-
-def test_a_role_has_one_color_in_the_picture_of_domains(build, two_domains):
-    evaluator = build("evaluator", "latent_tsne", points=100)
-    looks = {}
-    for order in (["source", "target"], ["target", "source"]):
-        cloud = evaluator._cloud(Pixels(), [two_domains[role]["test"] for role in order], seed=0)
-        looks[order[0]] = {item.name: (item.look["color"], item.look["marker"]) for item in cloud.by_domain()}
-    assert looks["source"] == looks["target"]
-    assert looks["source"]["source: source_images"] == (COLORS[0], "o")
+def test_unlabeled_images_are_shown_themselves(build, two_domains, context):
+    """One role without labels: of each thumbnail there is its point."""
+    evaluator = build("evaluator", "latent_tsne", points=60)
+    part = two_domains["target"]["test"]
+    (figure,) = evaluator.evaluate(Pixels(), {"target": two_domains["target"]}, context).figures.values()
+    sheet, index = figure.data["thumbnails"], sample_rows(part, 60, context.seed)
+    assert sheet["rows"] == list(range(60))
+    own = in_color(images_at(part, index)).permute(0, 2, 3, 1).numpy()
+    for row, image in zip(sheet["rows"], cut(sheet), strict=True):
+        assert (image == own[row]).all()
 
 
 @pytest.mark.parametrize("name", ["$", "a$b", "$\\frac$", "_hidden", "[red]", "Ünï"])
 def test_names_are_no_formulas(name, build, context, digits):
     """A class whose name holds dollars, or begins with a line, is drawn under that name."""
-    figure = new_figure(6, 4)
-    axes = figure.subplots()
-    axes.plot([1, 2], label=label(name))
-    axes.set_title(label(name))
-    drawn = axes.legend().get_texts()
-    assert len(drawn) == 1 and drawn[0].get_text().strip() == name.replace("$", "\\$")
-    assert is_picture(Figure(render(figure)))
     names = (name, *"123456789")
     data = role_data({"train": Images(digits.pixels, digits.labels, names)})
-    assert build("evaluator", "latent_tsne", points=100).evaluate(Pixels(), data, context).figures
-    assert build("evaluator", "accuracy").evaluate(Reader(), data, context).figures
+    for evaluator, figure in (("latent_tsne", "by_class"), ("accuracy", "confusion_train")):
+        found = build("evaluator", evaluator).evaluate(Reader(), data, context).figures[figure]
+        assert is_picture(found)
+        assert name.replace("$", "\\$") in {text.strip() for text in texts(draw(found.data))}
+
+
+def texts(plot):
+    return [text.get_text() for text in plot.findobj(match=Text)]
 
 
 def test_tsne_keeps_neighbors(digits):
@@ -117,6 +108,17 @@ def test_tsne_keeps_neighbors(digits):
     plane, labels = to_plane(features, 30, 0), digits.labels[:400].numpy()
     assert plane.shape == (400, 2)
     assert KNeighborsClassifier(5).fit(plane[::2], labels[::2]).score(plane[1::2], labels[1::2]) > 0.85
+
+
+def test_tsne_has_converged_when_it_stops(digits, monkeypatch):
+    """Twice as many iterations find no better neighbors."""
+    features = digits.pixels[:400].flatten(1).float().numpy()
+    soon = to_plane(features, 30, 0)
+    monkeypatch.setattr(tsne, "ITERATIONS", 2 * tsne.ITERATIONS)
+    late = to_plane(features, 30, 0)
+    assert not np.array_equal(soon, late)
+    trust = [trustworthiness(features, plane, n_neighbors=10) for plane in (soon, late)]
+    assert trust[0] > trust[1] - 0.005 and trust[0] > 0.95
 
 
 def test_tsne_of_few_points_and_of_broken_features():
@@ -217,6 +219,28 @@ def test_curves_are_grouped_by_prefix():
     assert panels["distance"] == {"distance": [(10, 2.0), (20, 1.5)]}
 
 
+def test_no_panel_has_scores_of_unlike_scales():
+    """Those of roles are of one kind; several quantities of an evaluator are not, nor is a long gradient."""
+    history = [
+        {"type": kind, "step": step, "scalars": scalars}
+        for step in (1, 2)
+        for kind, scalars in (
+            ("step", {"loss/class": 1.0, "loss/domain": 90.0}),
+            ("step", {"training/accuracy": 0.5, "training/real_score": 2.0, "training/gradient": 30.0}),
+            ("evaluation", {"accuracy/source": 99.0, "accuracy/target/train": 5.0}),
+            ("evaluation", {"validators/entropy": 1.0, "validators/snd": 5.0}),
+        )
+    ]
+    assert list(apart(grouped(history), ["source", "target"])) == [
+        "loss",
+        "training: accuracy, real_score",
+        "training: gradient",
+        "accuracy",
+        "validators: entropy",
+        "validators: snd",
+    ]
+
+
 def test_a_first_look_is_shown_as_points():
     assert list(grouped(HISTORY[:1])) == ["loss", "lr"]
 
@@ -232,7 +256,8 @@ def test_reconstruction_errors(build, two_domains, context, digits):
     found = build("evaluator", "reconstructions", images=5000).evaluate(Pixels(), two_domains, context)
     expected = (to_float(digits.pixels) * 0.5).square().mean().item()
     assert found.scalars["reconstruction_mse/source/reconstruction"] == pytest.approx(expected)
-    assert set(found.figures) == {"source", "target"}
+    roles = ("source", "target")
+    assert set(found.figures) == {*roles, *(f"worst_reconstructions_{role}" for role in roles)}
     assert is_picture(found.figures["source"])
     unit = build("evaluator", "reconstructions", images=5000, values="[0, 1]")
     scalars = unit.evaluate(Pixels(), two_domains, context).scalars

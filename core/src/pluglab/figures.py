@@ -6,7 +6,7 @@ import io
 import json
 import math
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from html import escape
 from itertools import zip_longest
@@ -20,6 +20,7 @@ from torch import Tensor
 from pluglab.images import to_uint8
 from pluglab.plain import plain
 from pluglab.protocols import Figure
+from pluglab.style import colors_of
 
 WHITE = (255, 255, 255)
 GAP = 2  # white pixels around each image of a grid
@@ -130,22 +131,31 @@ def _width(text: str, size: int) -> int:
     return math.ceil(length)
 
 
-def side_by_side(pictures: Mapping[str, Path], page: float = 1.5) -> Image.Image:
-    """Picture files in rows, each under its title; the whole about `page` times as wide as high."""
+def side_by_side(
+    pictures: Mapping[str, Path], page: float = 1.5, *, among: Iterable[str] = ()
+) -> Image.Image:
+    """Picture files in rows, each under its title; the whole about `page` times as wide as high.
+
+    Beside a title is a square of the color that curves give it, `among` all titles of an experiment.
+    """
     images = []
     for path in pictures.values():
         with Image.open(path) as file:
             images.append(file.convert("RGB"))
     size, margin = 26, 12
-    width = max(*(_width(title, size) for title in pictures), *(image.width for image in images)) + margin
+    indent = size + margin
+    titles = [_width(title, size) + indent for title in pictures]
+    width = max(*titles, *(image.width for image in images)) + margin
     height = max(image.height for image in images) + margin + size + margin
     columns = _columns(len(images), width / height, page)
     rows = -(-len(images) // columns)
     canvas = Image.new("RGB", (columns * width + margin, rows * height + margin), WHITE)
     pen = ImageDraw.Draw(canvas)
+    colors = colors_of([*among, *pictures])
     for index, (title, image) in enumerate(zip(pictures, images, strict=True)):
         left, top = margin + index % columns * width, margin + index // columns * height
-        pen.text((left, top), title, "black", _font(size))
+        pen.rectangle((left, top, left + size - 1, top + size - 1), colors[title])
+        pen.text((left + indent, top + size // 2), title, "black", _font(size), anchor="lm")
         canvas.paste(image, (left, top + size + margin))
     return canvas
 

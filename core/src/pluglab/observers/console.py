@@ -7,9 +7,11 @@ first bar is shown.
 from __future__ import annotations
 
 import atexit
+import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pluglab.protocols import Evaluation, Observer, RunInfo
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 REFRESHES_PER_SECOND = 2
 SECONDS_BETWEEN_LINES = 10.0
 SPEED = "speed/images_per_s"
+LEFT_OUT = "speed/", "lr/", "gradient_norm/"  # for curves, not for a line
 
 
 class Display(Protocol):
@@ -30,27 +33,49 @@ class Display(Protocol):
     def stop(self) -> None: ...
 
 
+Pace = Callable[[float], float]
+"""The seconds that what comes after will take, where all of this takes so many."""
+
+
 class _Timed:
     """Knows how long the rest will take: as long a unit as it took so far, pauses included."""
 
-    def __init__(self, total: int, done: int) -> None:
-        self.total, self.first, self.started = total, done, time.monotonic()
+    def __init__(self, total: int, done: int, after: Pace | None = None) -> None:
+        self.total, self.first, self.started, self.after = total, done, time.monotonic(), after
 
     def left(self, done: int) -> str:
         if done <= self.first:
             return ""
-        seconds = (time.monotonic() - self.started) / (done - self.first) * (self.total - done)
-        return f"{duration(seconds)} left"
+        unit = self.unit(done)
+        seconds = unit * (self.total - done)
+        whole = f", {duration(seconds + self.after(unit * self.total))} for all" if self.after else ""
+        return f"{duration(seconds)} left{whole}"
+
+    def unit(self, done: int) -> float:
+        """The seconds that one took."""
+        return (time.monotonic() - self.started) / (done - self.first)
 
 
 class LiveDisplay(_Timed):
-    """A bar that moves, for a terminal, with the details on a line of their own under it."""
+    """A bar that moves, for a terminal, with the details on a line of their own under it.
 
-    def __init__(self, console: Console, title: str, total: int, done: int = 0) -> None:
+    `now` says how far the work is between two updates.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        title: str,
+        total: int,
+        done: int = 0,
+        after: Pace | None = None,
+        now: Callable[[], int] | None = None,
+    ) -> None:
         from rich.live import Live
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        super().__init__(total, done)
+        super().__init__(total, done, after)
+        self.now = now
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
@@ -79,11 +104,16 @@ class LiveDisplay(_Timed):
         from rich.console import Group
         from rich.text import Text
 
+        if self.now is not None:
+            self._move(self.now())
         details = [Text(self.details, no_wrap=True, overflow="ellipsis", style="dim")] if self.details else []
         return Group(self.progress, *details)
 
     def update(self, done: int, details: str) -> None:
         self.details = details
+        self._move(done)
+
+    def _move(self, done: int) -> None:
         self.progress.update(self.task, completed=done, left=self.left(done))
 
     def say(self, text: str, style: str = "") -> None:
@@ -94,14 +124,17 @@ class LiveDisplay(_Timed):
 
     def stop(self) -> None:
         self.live.stop()
+        self.now = None
         atexit.unregister(self.stop)
 
 
 class PlainDisplay(_Timed):
     """Lines of text, for a file or a build log: at the start, about every ten seconds, at the end."""
 
-    def __init__(self, console: Console, title: str, total: int, done: int = 0) -> None:
-        super().__init__(total, done)
+    def __init__(
+        self, console: Console, title: str, total: int, done: int = 0, after: Pace | None = None
+    ) -> None:
+        super().__init__(total, done, after)
         self.console, self.title, self.printed = console, title, self.started
         self.say(f"{title}: {done} of {total}")
 
@@ -119,34 +152,41 @@ class PlainDisplay(_Timed):
         """Nothing is open."""
 
 
-def show(title: str, total: int, done: int = 0) -> Display:
+def show(
+    title: str, total: int, done: int = 0, after: Pace | None = None, now: Callable[[], int] | None = None
+) -> Display:
     """The display that suits stderr."""
     from rich.console import Console
 
     # A notebook says that it is a terminal, and cannot move a cursor.
     plain = False if "ipykernel" in sys.modules else None
     console = Console(stderr=True, force_jupyter=False, force_terminal=plain)
-    kind = LiveDisplay if console.is_terminal and not console.is_dumb_terminal else PlainDisplay
-    return kind(console, title, total, done)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveDisplay(console, title, total, done, after, now)
+    return PlainDisplay(console, title, total, done, after)
 
 
 # A run ---------------------------------------------------------------------------------------------
+
+
+_took: dict[Path, list[float]] = {}  # seconds of the runs that have ended, by the experiment's folder
 
 
 class ConsoleObserver(Observer):
     """A run's progress, scores and warnings on stderr."""
 
     def __init__(self) -> None:
-        self.step, self.details, self.started = 0, "", time.monotonic()
+        self.first, self.step, self.details, self.started = 0, 0, "", time.monotonic()
         self.display: Display | None = None
 
     def run_started(self, run: RunInfo, step: int) -> None:
-        self.step = step
-        self.display = show(_title(run), run.steps, step)
+        self.first = self.step = step
+        self.display = show(_title(run), run.steps, step, _after(run), run.now)
 
     def step_logged(self, run: RunInfo, step: int, scalars: Mapping[str, float]) -> None:
         speed = [f"{scalars[SPEED]:,.0f} images/s"] if SPEED in scalars else []
-        losses = [f"{name} {value:.4g}" for name, value in scalars.items() if name != SPEED]
+        shown = {name: value for name, value in scalars.items() if not name.startswith(LEFT_OUT)}
+        losses = [f"{name} {value:.4g}" for name, value in shown.items()]
         self.step, self.details = step, "  ".join(speed + losses)
         if self.display is not None:
             self.display.update(step, self.details)
@@ -162,7 +202,11 @@ class ConsoleObserver(Observer):
         if self.display is None:
             return
         self.display.stop()
-        took = duration(time.monotonic() - self.started)
+        seconds = time.monotonic() - self.started
+        if status == "finished" and self.step > self.first:
+            whole = seconds / (self.step - self.first) * run.steps
+            _took.setdefault(run.folder.parent, []).append(whole)
+        took = duration(seconds)
         end = ", ".join(filter(None, [f"{status} at step {self.step} after {took}", self.details]))
         self._say(f"{_title(run)}: {end}", style="" if status == "finished" else "bold")
 
@@ -178,6 +222,14 @@ def evaluation_line(step: int, name: str, evaluation: Evaluation) -> str:
     count = len(evaluation.figures)
     pictures = f"{count} picture{'s' if count > 1 else ''}" if count else ""
     return f"step {step}  {name}  {scores or pictures}".rstrip()
+
+
+def _after(run: RunInfo) -> Pace | None:
+    """Of an experiment with runs to come: each takes as long as this one and those before it on average."""
+    waiting = run.count - run.index - 1
+    if not waiting:
+        return None
+    return lambda seconds: waiting * statistics.fmean([*_took.get(run.folder.parent, ()), seconds])
 
 
 def _title(run: RunInfo) -> str:

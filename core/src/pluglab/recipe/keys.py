@@ -37,6 +37,8 @@ class Machine(Options):
     """Ask torch for deterministic algorithms only (a GPU gets slower; the CPU is deterministic anyway)."""
     keep_every: int | None = Field(None, ge=1)
     """Keep the checkpoint of every N-th step, besides the newest two and the selected one."""
+    gradient_norms: bool = False
+    """Log the norm of each optimizer's gradient, before any clipping, as `gradient_norm/<optimizer>`."""
     observers: list[Annotated[Component, Reference("observer")]] = named(["console", "tensorboard"])
     """What watches each run."""
     launcher: Annotated[Component, Reference("launcher")] = named("in_turn")
@@ -58,6 +60,17 @@ class Selection(Options):
     reported one, as 'oracle <scalar>': what picking by it would have reported, hidden labels or not."""
     patience: int | None = Field(None, ge=1)
     """Stop the training early, when the metric has not improved for this many looks."""
+
+
+class Reported(Options):
+    """`[[reported]]`: what others have found, to stand beside the results of a report."""
+
+    name: str
+    """Who, or which method."""
+    scores: dict[str, float] = Field(min_length=1)
+    """Scalars as the evaluators call them, such as { "accuracy/target" = 62.28 }."""
+    source: str = ""
+    """Where it is written."""
 
 
 class RecipeOptions(Options):
@@ -95,8 +108,14 @@ class RecipeOptions(Options):
     `as` (what its results are filed under)."""
     select: Selection | None = None
     """Which checkpoint's scores are reported."""
+    axes: dict[str, str] = {}
+    """What this variant is in each respect, such as its scenario and its method: words by which `lab compare`
+    turns a table. A `[matrix]` says them itself."""
     table: list[str] = []
     """Columns of the experiment's table; the evaluators' headline scalars by default."""
+    reported: list[Reported] = []
+    """What others have found, `[[reported]]` with `name`, `scores` and `source`: rows that `lab report` shows
+    beside the results. No training depends on it."""
     run: Machine = option_table()
     """The machine: device, precision, threads; what watches the runs, and where they run."""
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,8 @@ class Accumulation:
     max_grad_norm: float | None = None
     updated: set[int] = field(default_factory=set, compare=False, repr=False)
     """The ids of the optimizers that this part has been given to."""
+    norms: dict[str, Tensor] | None = field(default=None, compare=False, repr=False)
+    """Where the norm of each optimizer's gradient goes, by 'gradient_norm/<optimizer>', if anyone asks."""
 
     @property
     def first(self) -> bool:

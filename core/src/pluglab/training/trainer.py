@@ -25,6 +25,7 @@ CONTAINERS = nn.ModuleList, nn.ModuleDict
 # Of gradients at images in fp16. The scale of losses grows until a step is left out, and what is computed
 # from such a gradient, a penalty for one, would then be logged as infinite.
 INPUT_SCALE = 2.0**10
+UNLIMITED = 1e30  # a norm of gradients that is never reached: they are multiplied by 1
 Mode = Literal["train", "eval"]
 
 
@@ -83,15 +84,21 @@ class TrainerBase:
         else:
             self.fabric.backward(loss, gradient / now.parts if now.parts > 1 else gradient)
         if now.last:
-            if now.max_grad_norm:
-                self.clip_gradients(optimizer, now.max_grad_norm)
+            if now.max_grad_norm or now.norms is not None:
+                norm = self.clip_gradients(optimizer, now.max_grad_norm or UNLIMITED)
+                if now.norms is not None:
+                    now.norms[f"gradient_norm/{short_names(self)[id(optimizer)]}"] = norm
             optimizer.step()
 
-    def clip_gradients(self, optimizer: torch.optim.Optimizer, max_norm: float) -> None:
-        """Scale the gradients of an optimizer's parameters down to a common norm of at most `max_norm`."""
+    def clip_gradients(self, optimizer: torch.optim.Optimizer, max_norm: float) -> Tensor:
+        """Scale the gradients of an optimizer's parameters down to a common norm of at most `max_norm`.
+
+        Returns the norm that they had.
+        """
         # Of a strategy that shards networks the first argument would matter; those that we use ignore it.
         strategy, nothing = self.fabric.strategy, nn.Module()
-        strategy.clip_gradients_norm(nothing, plain_optimizer(optimizer), max_norm, error_if_nonfinite=False)
+        plain = plain_optimizer(optimizer)
+        return strategy.clip_gradients_norm(nothing, plain, max_norm, error_if_nonfinite=False)
 
     def input_gradient(self, output: Tensor, inputs: Tensor, *, create_graph: bool = False) -> Tensor:
         """The gradient of the sum of `output` with respect to `inputs`, scaled on its way for fp16."""
@@ -152,6 +159,26 @@ def modules_of(trainer: object) -> dict[str, nn.Module]:
 def optimizers_of(trainer: object) -> dict[str, torch.optim.Optimizer]:
     """The optimizers that a trainer holds as attributes."""
     return _attributes(trainer, torch.optim.Optimizer)
+
+
+def short_names(trainer: object) -> dict[int, str]:
+    """What each of a trainer's optimizers is called in logs, by its id: 'generator' where the attribute is
+    'generator_optimizer'."""
+    found = optimizers_of(trainer).items()
+    return {id(one): name.replace("optimizer", "").strip("_") or name for name, one in found}
+
+
+def learning_rates(trainer: object) -> dict[str, float]:
+    """The present rate of each optimizer as 'lr/<optimizer>'; of further groups of parameters, where it is
+    another, as 'lr/<optimizer>/<number>'."""
+    names, rates = short_names(trainer), dict[str, float]()
+    for optimizer in optimizers_of(trainer).values():
+        groups = [float(group["lr"]) for group in optimizer.param_groups if "lr" in group]
+        for number, rate in enumerate(groups):
+            if number == 0 or rate != groups[0]:
+                place = f"/{number}" if number else ""
+                rates[f"lr/{names[id(optimizer)]}{place}"] = rate
+    return rates
 
 
 def refuse_hidden(trainer: object) -> None:

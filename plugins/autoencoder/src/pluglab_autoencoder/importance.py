@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pluglab.components import Options
 from pluglab.evaluating import RoleData, images_at, sample_rows, select_splits
-from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData
+from pluglab.protocols import Better, Evaluation, EvaluationContext, EvaluationData
 from pluglab_autoencoder.capabilities import WeighsImportance
 from pluglab_autoencoder.objectives import importance_weighted_bound
 
@@ -66,7 +66,8 @@ class ImportanceWeightedLikelihood:
             "images": self.config.images,
             "samples": k,
         }
-        return Evaluation(scalars, headline=tuple(headline), protocol=protocol)
+        better: dict[str, Better] = {key: "min" if key.startswith("bits") else "max" for key in scalars}
+        return Evaluation(scalars, headline=tuple(headline), protocol=protocol, better=better)
 
     def _log_weights(self, trainer: WeighsImportance, part: EvaluationData, seed: int) -> Tensor:
         """float64 N x k on the CPU."""

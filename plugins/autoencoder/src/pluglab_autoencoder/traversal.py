@@ -78,10 +78,12 @@ class LatentTraversal:
         c = self.config
         chosen = kl.argsort(descending=True)[: c.rows].tolist()
         moved = traversed(origin, chosen, torch.linspace(-c.reach, c.reach, c.columns))
-        names = [f"z{j}  {kl[j]:.2f}" for j in chosen]
-        page = image_grid(trainer.generate(moved, None), c.columns, row_names=names)
+        names = [f"z{j}: {kl[j]:.2f} nats" for j in chosen]
+        title = f"One latent dimension a row, from -{c.reach:g} to {c.reach:g}"
+        page = image_grid(trainer.generate(moved, None), c.columns, row_names=names, title=title)
         caption = (
-            f"A {part.dataset} image, a latent dimension a row, from -{c.reach:g} to {c.reach:g}; nats beside"
+            f"An image of {part.dataset}: a latent dimension a row, from -{c.reach:g} to "
+            f"{c.reach:g}; beside it what it carries in nats"
         )
         return Figure(page, caption, {"dimension": chosen, "kl": [float(kl[j]) for j in chosen]})
 

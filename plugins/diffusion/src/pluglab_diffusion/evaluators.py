@@ -60,7 +60,9 @@ class ReverseProcess:
         """Figures `strip` and `animation`."""
         return Evaluation(
             figures={
-                "strip": Figure(self._strip(trainer, context), "The reverse process of one sample"),
+                "strip": Figure(
+                    self._strip(trainer, context), f"The reverse process of {self._one(trainer)}"
+                ),
                 "animation": Figure(
                     self._animation(trainer, context), "The reverse process of several samples"
                 ),
@@ -74,7 +76,10 @@ class ReverseProcess:
             pass_over(trainer, self.config.label, generator)  # classes come in turn
         times, images = trainer.trajectory(1, label, generator, self.config.frames)
         captions = [f"t = {t}" for t in times]
-        return image_rows([("", images[:, 0], captions)], title="reverse process of one sample")
+        return image_rows([("", images[:, 0], captions)], title=f"Reverse process of {self._one(trainer)}")
+
+    def _one(self, trainer: Traces) -> str:
+        return f"one sample of class {self.config.label}" if classes_of(trainer) else "one sample"
 
     def _animation(self, trainer: Traces, context: EvaluationContext) -> np.ndarray:
         count, columns = self.config.animated, self.config.columns

@@ -12,9 +12,10 @@ from torch import Tensor
 from pluglab.capabilities import Classifies
 from pluglab.components import Options
 from pluglab.errors import UserError
-from pluglab.evaluating import RoleData, select_splits
-from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData, Figure, Table
-from pluglab_metrics.figures import label, new_figure, render
+from pluglab.evaluating import PASS, RoleData, predict, select_splits
+from pluglab.protocols import Better, Evaluation, EvaluationContext, EvaluationData, Figure, Table
+from pluglab_metrics.mistakes import most_confused
+from pluglab_plots import picture
 
 
 class Judged(Options):
@@ -24,7 +25,7 @@ class Judged(Options):
     """Roles to judge; all that have labels by default."""
     split: str = "test"
     """Split to judge."""
-    batch_size: int = Field(500, ge=1)
+    batch_size: int = Field(PASS, ge=1)
     """Images a forward pass."""
 
     def parts(self, data: RoleData, evaluator: str) -> list[EvaluationData]:
@@ -43,13 +44,18 @@ class Judged(Options):
             )
         return [part for part in chosen if part.labeled]
 
+    def logits(self, trainer: Classifies, part: EvaluationData) -> Tensor:
+        """Class logits of the whole split, float32 N x K on the CPU."""
+        return predict(trainer, part, torch.arange(part.spec.count), self.batch_size)
+
     def scalar(self, name: str, role: str) -> str:
         """'accuracy/target', and the split where it is not the test split."""
         return f"{name}/{role}" if self.split == "test" else f"{name}/{role}/{self.split}"
 
 
 class Accuracy:
-    """Share of right predictions in percent, for each role; per class in a table; a confusion matrix each.
+    """Share of right predictions in percent, for each role; per class in a table; a confusion matrix and the
+    surest mistakes each.
 
     Without `roles`, every role that has labels in the split is judged, the target's too.
     """
@@ -69,22 +75,24 @@ class Accuracy:
         """Scalars `accuracy/<role>` (`accuracy/<role>/<split>` for another split than test), in percent."""
         scalars, figures, tables = dict[str, float](), dict[str, Figure](), dict[str, Table]()
         for part in self.config.parts(data, "accuracy"):
-            matrix, names = self._confusion(trainer, part), class_names(part)
+            logits, names = self.config.logits(trainer, part), class_names(part)
+            matrix = confusion(part.labels, logits.argmax(1), len(names))
             scalars[self.config.scalar("accuracy", part.role)] = percent_right(matrix)
             figures[f"confusion_{part.role}"] = self._draw(part, matrix, names)
             tables[f"accuracy_{part.role}"] = by_class(matrix, names)
+            if mistakes := most_confused(part, logits, names):
+                figures[f"most_confused_{part.role}"] = mistakes
         protocol = {"evaluator": "accuracy", "split": self.config.split}
-        return Evaluation(scalars, figures, tables, headline=tuple(scalars), protocol=protocol)
-
-    def _confusion(self, trainer: Classifies, data: EvaluationData) -> Tensor:
-        batches = data.batches(self.config.batch_size)
-        guesses = torch.cat([trainer.predict(images, data.role).argmax(1).cpu() for images in batches])
-        return confusion(data.labels, guesses, len(class_names(data)))
+        better: dict[str, Better] = dict.fromkeys(scalars, "max")
+        headline = tuple(scalars)
+        return Evaluation(scalars, figures, tables, headline=headline, protocol=protocol, better=better)
 
     def _draw(self, part: EvaluationData, matrix: Tensor, names: tuple[str, ...]) -> Figure:
         count, right = int(matrix.sum()), percent_right(matrix)
-        title = f"{part.role}: {part.dataset}, {self.config.split}: {right:.2f} % of {count:,} images right"
-        caption = f"Confusion matrix of {part.role} ({part.dataset}), in percent of each true class"
+        # 'train' is the role of data that stand alone, and no word for a picture of test images.
+        name = part.dataset if part.role == "train" else f"{part.dataset} ({part.role})"
+        title = f"{name}: {right:.2f} % of {count:,} {self.config.split} images right"
+        caption = f"Confusion matrix of {name}, {self.config.split} images, in percent of each true class"
         return draw_confusion(matrix, names, title, caption)
 
 
@@ -121,32 +129,6 @@ def _name(names: tuple[str, ...], index: int) -> str:
 
 
 def draw_confusion(matrix: Tensor, names: tuple[str, ...], title: str, caption: str = "") -> Figure:
-    """The matrix in percent of each true class, annotated up to 20 classes; its counts are the data."""
-    share = 100 * matrix.double() / matrix.sum(1, keepdim=True).clamp(min=1)
-    rows, columns = matrix.shape
-    side = min(14.0, max(6.0, 0.55 * columns + 1.5))
-    figure = new_figure(side + 0.8, side)
-    axes = figure.subplots()
-    image = axes.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=100)
-    axes.set_xticks(range(columns), [label(_name(names, i)) for i in range(columns)], rotation=_tilt(names))
-    axes.set_yticks(range(rows), list(map(label, names)))
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
-    axes.set_title(label(title), fontsize=11)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="% of the true class")
-    if columns <= 20:
-        _annotate(axes, share)
-    return Figure(render(figure), caption, {"classes": names, "counts": matrix})
-
-
-def _tilt(names: tuple[str, ...]) -> int:
-    return 90 if max(map(len, names)) > 3 else 0
-
-
-def _annotate(axes: Any, share: Tensor) -> None:
-    for i, row in enumerate(share.tolist()):
-        for j, value in enumerate(row):
-            if value > 0:
-                text = f"{value:.0f}" if value >= 9.95 else f"{value:.1f}"
-                color = "white" if value > 55 else "#303030"
-                axes.text(j, i, text, ha="center", va="center", fontsize=8, color=color)
+    """The matrix in percent of each true class; its counts are the data."""
+    data = {"plot": "matrix", "title": title, "classes": names, "counts": matrix}
+    return picture(data, caption)

@@ -12,7 +12,7 @@ from pluglab.capabilities import Classifies
 from pluglab.components import Component, Reference
 from pluglab.errors import UserError
 from pluglab.evaluating import RoleData, require_finite
-from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData
+from pluglab.protocols import Better, Evaluation, EvaluationContext, EvaluationData
 from pluglab_metrics.accuracy import Judged
 from pluglab_metrics.running import RunningMetric, running_metrics
 
@@ -48,6 +48,7 @@ class Classification:
         """Scalars `<metric>/<role>`, with the split where it is not the test split."""
         scalars: dict[str, float] = {}
         protocols: dict[str, Mapping[str, Any]] = {}
+        better: dict[str, Better] = {}
         for part in self.config.parts(data, "classification"):
             probabilities = self._probabilities(trainer, part)
             for metric in self.metrics:
@@ -56,12 +57,13 @@ class Classification:
                 found = {self.config.scalar(key, part.role): value for key, value in values.items()}
                 scalars |= found
                 protocols |= {key: {"metric": metric.options} for key in found}
+                better |= metric.said_of(found)
         protocol = {"evaluator": "classification", "split": self.config.split}
-        return Evaluation(scalars, headline=tuple(scalars), protocol=protocol, protocols=protocols)
+        headline = tuple(scalars)
+        return Evaluation(scalars, headline=headline, protocol=protocol, protocols=protocols, better=better)
 
     def _probabilities(self, trainer: Classifies, part: EvaluationData) -> Tensor:
-        batches = part.batches(self.config.batch_size)
-        found = torch.cat([trainer.predict(x, part.role).float().softmax(1).cpu() for x in batches])
+        found = self.config.logits(trainer, part).softmax(1)
         require_finite(found, "there is nothing to judge", f"predictions of '{part.role}'")
         return found
 

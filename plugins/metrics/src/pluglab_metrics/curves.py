@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-import numpy as np
-from matplotlib.ticker import EngFormatter
 from pydantic import Field
 
 from pluglab.components import Options
 from pluglab.evaluating import RoleData
-from pluglab.protocols import Evaluation, EvaluationContext, Figure
-from pluglab_metrics.figures import COLORS, label, new_figure, places, render
+from pluglab.protocols import Evaluation, EvaluationContext
+from pluglab_plots import picture
 
 Points = list[tuple[int, float]]
-LINES = ("-", "--", "-.", ":")
+Panels = Mapping[str, Mapping[str, Points]]
+UNLIKE = 10  # times as large: too much for one axis
 UNITS = {
     "loss": "loss",
     "training": "mean since the last log",
     "lr": "learning rate",
+    "gradient_norm": "norm of the gradient",
     "accuracy": "accuracy (%)",
 }
 
@@ -29,7 +29,9 @@ class LearningCurves:
     """One picture, a panel for each group of scalars: `loss/class` and `loss/domain` share `loss`.
 
     What a trainer logs under a name without a group is in the panel `training`; learning rates (`lr`) and
-    scores without a group have one of their own. What was looked at only once makes no curve.
+    scores without a group have one of their own. Scores of an evaluator share a panel where they are of
+    several roles, and have one each where they are several quantities; what is logged and ten times as large
+    as the rest of its group has one, too. What was looked at only once makes no curve.
     """
 
     class Config(Options):
@@ -47,20 +49,32 @@ class LearningCurves:
 
     def evaluate(self, trainer: object, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Figure `panels`; none before anything has been logged."""
-        panels = grouped(context.history)
+        panels = apart(grouped(context.history), data)
         if not panels:
             return Evaluation()
-        caption = f"What was logged and evaluated in {context.step:,} steps: {', '.join(panels)}"
-        points = {
-            group: {
-                name: {"step": [s for s, _ in p], "value": [v for _, v in p]} for name, p in series.items()
-            }
-            for group, series in panels.items()
-        }
         sets = {role: splits["train"].dataset for role, splits in data.items()}
-        return Evaluation(
-            figures={"panels": Figure(_draw(panels, sets, self.config.columns), caption, points)}
-        )
+        caption = f"What was logged and evaluated in {context.step:,} steps: {', '.join(panels)}"
+        return Evaluation(figures={"panels": picture(plotted(panels, sets, self.config.columns), caption)})
+
+
+def plotted(panels: Panels, datasets: Mapping[str, str], columns: int) -> dict[str, Any]:
+    """The data of a plot of kind 'curves'; `datasets`: that of each role."""
+    return {
+        "plot": "curves",
+        "panels": {
+            group: {name: _columns(points) for name, points in series.items()}
+            for group, series in panels.items()
+        },
+        "groups": {panel: group_of(panel) for panel in panels},
+        "units": {panel: UNITS.get(group_of(panel), panel.rpartition(": ")[2]) for panel in panels},
+        "words": {role: f"{role}: {dataset}" for role, dataset in datasets.items()},
+        "columns": columns,
+    }
+
+
+def _columns(points: Points) -> dict[str, list[float]]:
+    ordered = sorted(points)
+    return {"step": [step for step, _ in ordered], "value": [value for _, value in ordered]}
 
 
 def grouped(history: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Points]]:
@@ -88,32 +102,43 @@ def _split(key: str, default: str) -> tuple[str, str]:
     return ("lr", "lr") if key == "lr" else (default, key)
 
 
-def _draw(
-    panels: Mapping[str, Mapping[str, Points]], datasets: Mapping[str, str], columns: int
-) -> np.ndarray:
-    columns = min(columns, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = new_figure(max(6.5, 4.2 * columns), 3.4 * rows)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, (group, series) in zip(grid, panels.items(), strict=False):
-        _panel(axes, group, series, datasets)
-    for axes in grid[len(panels) :]:
-        axes.remove()
-    return render(figure)
+def group_of(panel: str) -> str:
+    """The group that a panel is of, whole or in part: 'training' of 'training: accuracy'."""
+    return panel.partition(": ")[0]
 
 
-def _panel(axes: Any, group: str, series: Mapping[str, Points], datasets: Mapping[str, str]) -> None:
-    for i, (name, points) in zip(places(list(series)), series.items(), strict=True):
-        steps, values = zip(*sorted(points), strict=True)
-        look = {"color": COLORS[i % len(COLORS)], "linestyle": LINES[i // len(COLORS) % len(LINES)]}
-        words = f"{name}: {datasets[name]}" if name in datasets else name
-        axes.plot(
-            steps, values, label=label(words), marker="o" if len(points) < 25 else None, markersize=3, **look
-        )
-    axes.set_title(label(group), fontsize=11)
-    axes.set_xlabel("step")
-    axes.set_ylabel(label(UNITS.get(group, group)))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.grid(alpha=0.25)
-    if len(series) > 1 or group not in series:
-        axes.legend(fontsize=8, framealpha=0.7)
+def apart(panels: Panels, roles: Collection[str]) -> dict[str, Mapping[str, Points]]:
+    """The panels, without any of unlike scales: a group of several quantities is one panel each.
+
+    Losses stay together: they are weighed against each other.
+    """
+    found: dict[str, Mapping[str, Points]] = {}
+    for group, series in panels.items():
+        for part in _parts(group, series, roles):
+            whole = len(part) == len(series)
+            found[group if whole else f"{group}: {', '.join(part)}"] = part
+    return found
+
+
+def _parts(
+    group: str, series: Mapping[str, Points], roles: Collection[str]
+) -> Iterator[Mapping[str, Points]]:
+    if group in ("loss", "lr") or all(name.partition("/")[0] in roles for name in series):
+        yield series
+    elif group == "training":
+        yield from _of_like_size(series)
+    else:
+        yield from ({name: points} for name, points in series.items())
+
+
+def _of_like_size(series: Mapping[str, Points]) -> Iterator[dict[str, Points]]:
+    """Parts whose largest values are within a factor of ten, in order of appearance."""
+    sizes = {name: max(abs(value) for _, value in points) for name, points in series.items()}
+    levels: list[list[str]] = []
+    for name in sorted(sizes, key=lambda name: sizes[name]):
+        if not levels or sizes[name] > UNLIKE * sizes[levels[-1][0]]:
+            levels.append([])
+        levels[-1].append(name)
+    of = {name: number for number, level in enumerate(levels) for name in level}
+    for number in dict.fromkeys(of[name] for name in series):
+        yield {name: points for name, points in series.items() if of[name] == number}

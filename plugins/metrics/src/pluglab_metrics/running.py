@@ -11,7 +11,7 @@ What a metric reads is its attribute `reads`; of torchmetrics it follows from th
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 from pluglab.components import Component
 from pluglab.data import to_float, to_uint8
 from pluglab.errors import UserError
+from pluglab.protocols import Better
 
 Reads = Literal["features", "vectors", "images", "classes"]
 Values = Literal["uint8", "[0, 1]", "[-1, 1]"]
@@ -48,6 +49,14 @@ class RunningMetric:
         """The names of its scores where it says so beforehand."""
         keys: Sequence[str] | None = getattr(self.metric, "keys", None)
         return keys
+
+    @property
+    def better(self) -> Better | None:
+        """Whether more or less of its scores is better, where it says so: in an attribute `better`, or as the
+        metrics of torchmetrics do."""
+        own: Better | None = getattr(self.metric, "better", None)
+        higher = getattr(self.metric, "higher_is_better", None)
+        return own or (None if higher is None else "max" if higher else "min")
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -83,6 +92,11 @@ class RunningMetric:
     def compute(self) -> dict[str, float]:
         """Its scores by name."""
         return dict(named_scores(self.name, self.metric.compute()))
+
+    def said_of(self, scores: Iterable[str]) -> dict[str, Better]:
+        """What is better of these scores of it; of how far they scatter, nothing is."""
+        better = self.better
+        return {name: better for name in scores if "_std" not in name} if better else {}
 
 
 def running_metrics(components: Sequence[Component], evaluator: str) -> list[RunningMetric]:

@@ -321,7 +321,7 @@ def test_history_and_tensorboard_hold_every_step_once() -> None:
     assert [event["step"] for event in events(run, "step")] == list(range(1, 31))
     board = EventAccumulator(str(run / "tensorboard"))
     board.Reload()
-    assert [event.step for event in board.Scalars("train/loss")] == list(range(1, 31))
+    assert [event.step for event in board.Scalars("training/loss")] == list(range(1, 31))
 
 
 def test_checkpoints_from_before_a_change_are_of_use() -> None:

@@ -119,6 +119,21 @@ def test_lists_of_values_are_multiplied_the_last_axis_fastest(registry: Registry
     ]
 
 
+def test_a_variant_knows_its_place_in_each_axis(registry: Registry) -> None:
+    axes = '[matrix]\n"trainer.weight" = [1, 2]\n[matrix.method]\nours = { trainer = "method" }\n'
+    own = '[variants."weight 2, ours"]\naxes.method = "best"\n[variants.other]\n'
+    found = resolved(registry, BASE + axes + own)
+    assert {name: recipe.options.axes for name, recipe in found.items()} == {
+        "weight 1, ours": {"trainer.weight": "weight 1", "method": "ours"},
+        "weight 2, ours": {"trainer.weight": "weight 2", "method": "best"},
+        "other": {},
+    }
+    first, _, last = found.values()
+    assert first.to_dict()["axes"]["method"] == "ours" and "axes" not in last.to_dict()
+    nameless = replace(first, options=first.options.model_copy(update={"axes": {}}))
+    assert first.training_digest() == nameless.training_digest()
+
+
 def test_a_quoted_dotted_axis_is_that_option_and_called_after_its_last_part(registry: Registry) -> None:
     found = resolved(
         registry, BASE + '[matrix]\n"trainer.encoder.width" = [4, 64]\n"trainer.weight" = [1e-3]\n'

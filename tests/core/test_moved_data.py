@@ -243,7 +243,7 @@ def test_the_same_images_have_one_hash_in_a_folder_a_tar_and_a_zip(
 
 
 def test_a_model_predicts_without_its_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAB_PLUGINS", "datasets")
+    monkeypatch.setenv("LAB_PLUGINS", "datasets,metrics")
     draw_pets()
     run = trained(recipe=PETS)
     Path("others").mkdir()

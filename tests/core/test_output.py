@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from pluglab.cli.output import table_lines
 from pluglab.cli.show import _type_words
 from pluglab.errors import LabError, Problem, UserError
 from pluglab.plugins.registry import plural
+from pluglab.table_lines import table_lines
 from tests.core.support import TOYS, Lab, lab_process, only_run
 
 SCORES = ["accuracy/source", "fid_1k/digit_classifier_digits", "precision_1k/digit_classifier_digits"]

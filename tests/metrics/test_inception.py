@@ -6,11 +6,13 @@ from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pluglab.errors import UserError
-from pluglab_metrics.extractors.inception import FILE, inception_body, resize
+from pluglab_metrics.extractors.inception import FILE, inception_body, network_input, resize
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +115,35 @@ def test_a_file_with_another_network_is_refused(build, data_context, tmp_path):
     digest = hashlib.sha256((tmp_path / FILE).read_bytes()).hexdigest()
     with pytest.raises(UserError, match="does not hold the Inception network"):
         build("feature_extractor", "inception", sha256=digest).prepare(replace(data_context, root=tmp_path))
+
+
+@pytest.mark.parametrize("shape", [(40, 32), (299, 299), (400, 310)])
+def test_clean_fids_resizing_is_that_of_pil_on_floats(shape):
+    """clean-fid resizes each channel with PIL's bicubic filter, as floats, and clips (its resize.py)."""
+    images = torch.randint(0, 256, (1, 3, *shape), generator=torch.Generator().manual_seed(0)).float()
+    expected = [
+        np.asarray(Image.fromarray(channel.numpy(), mode="F").resize((299, 299), Image.Resampling.BICUBIC))
+        for channel in images[0]
+    ]
+    found = network_input(images, "clean")[0] * 128 + 128
+    torch.testing.assert_close(found, torch.tensor(np.stack(expected)).clamp(0, 255), rtol=0, atol=1e-2)
+
+
+def test_pytorch_fids_input_reaches_from_minus_one_to_one():
+    """It interpolates values in [0, 1] between pixel centers and takes 2 x - 1 (its inception.py)."""
+    images = torch.tensor([0.0, 255.0]).view(1, 1, 1, 2).expand(1, 3, 2, 2)
+    row = network_input(images, "pytorch")[0, 0, 150]
+    centers = (torch.arange(299) + 0.5) * 2 / 299 - 0.5
+    torch.testing.assert_close(row, 2 * centers.clamp(0, 1) - 1, rtol=0, atol=1e-5)
+
+
+def test_each_way_of_resizing_is_an_extractor_of_its_own(build, weights, digest, images, data_context):
+    found = {}
+    for way in ("tensorflow", "pytorch", "clean"):
+        extractor = build("feature_extractor", "inception", sha256=digest, resizing=way)
+        extractor.prepare(replace(data_context, root=weights.parent))
+        found[extractor.identity] = extractor(images).features
+        assert way == "clean" or way in extractor.notes["resizing"].lower().replace("pytorch-fid", "pytorch")
+    assert f"inception-{digest}" in found and len(found) == 3
+    one, two, three = found.values()
+    assert not torch.equal(one, two) and not torch.equal(two, three)

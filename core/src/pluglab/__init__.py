@@ -51,6 +51,8 @@ __all__ = [
     "UserError",
     "__version__",
     "capability",
+    "component",
+    "data_context",
     "derived_seed",
     "hookimpl",
     "load",
@@ -62,6 +64,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from pluglab.api import component as component
+    from pluglab.api import data_context as data_context
     from pluglab.api import load as load
     from pluglab.api import run as run
     from pluglab.capabilities import Classifies as Classifies
@@ -98,7 +102,7 @@ else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
-            **dict.fromkeys(("load", "run"), "pluglab.api"),
+            **dict.fromkeys(("component", "data_context", "load", "run"), "pluglab.api"),
             **dict.fromkeys(
                 ("Classifies", "Embeds", "Generates", "Reconstructs", "Samples", "capability"),
                 "pluglab.capabilities",

@@ -11,18 +11,21 @@ from typing import Any
 
 import tomli_w
 
+from pluglab.comparison import in_one, tables
+from pluglab.components import Component
 from pluglab.errors import RunError, UserError, did_you_mean
 from pluglab.experiments.execute import execute
 from pluglab.experiments.experiment import Changes, Experiment, start
 from pluglab.experiments.session import new_session, session_of
-from pluglab.experiments.summary import results_table
+from pluglab.experiments.summary import comparison_of
 from pluglab.figures import html_image
 from pluglab.plain import plain
 from pluglab.plugins.loading import load_plugins
-from pluglab.protocols import Table
+from pluglab.protocols import DataContext, Table
 from pluglab.recipe.layers import nested, read_override
 from pluglab.recipe.positions import TomlSource, parse_toml
 from pluglab.recipe.recipe import RecipeFile, load_recipe, recipe_file
+from pluglab.recipe.resolve import make
 from pluglab.storage.run_folder import RunFolder
 from pluglab.trained import TrainedModel, load_model
 
@@ -54,6 +57,19 @@ def run(
         label, error = next(iter(experiment.failures.items()))
         raise RunError(f"{label}: {error.message}", help=error.help, where=error.where) from error
     return Runs(experiment)
+
+
+def component(kind: str, name: str, /, *, plugins: Sequence[str | Path] = (), **options: Any) -> Component:
+    """A component by its name, with options as a recipe gives them; `build` makes the object.
+
+    `pluglab.component("dataset", "digits", size=28).build()`. Raises `UserError` for wrong options.
+    """
+    return make(load_plugins(map(Path, plugins)).registry, kind, name, **options)
+
+
+def data_context(data_root: str | Path | None = None) -> DataContext:
+    """The places that data sets and evaluators are prepared with, as the commands give them."""
+    return new_session(load_plugins(()), _path(data_root), _echo).context
 
 
 def load(
@@ -127,7 +143,7 @@ class Runs:
     @property
     def table(self) -> Table:
         """A row a variant, a column a scalar; mean and deviation over seeds."""
-        return results_table(self.experiment)
+        return in_one(tables(comparison_of(self.experiment)))
 
     @property
     def results(self) -> dict[str, Any]:

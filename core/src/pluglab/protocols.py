@@ -226,6 +226,10 @@ class Figure:
     data: Mapping[str, Any] | None = None
 
 
+Better = Literal["max", "min"]
+"""Whether more or less of a score is better."""
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """What an evaluator found.
@@ -233,6 +237,7 @@ class Evaluation:
     `figures` are `Figure`s; a bare array is one without words. `headline` names the scalars that belong in
     the table of an experiment. `protocol` is all that must be equal for two scalars to be comparable: splits,
     counts, the weights of networks, resizing. `protocols` adds what is so for single scalars, by their names.
+    `better` says of a scalar whether more of it is better, 'max', or less, 'min'.
     """
 
     scalars: Mapping[str, float] = field(default_factory=dict)
@@ -241,6 +246,7 @@ class Evaluation:
     headline: tuple[str, ...] = ()
     protocol: Mapping[str, Any] = field(default_factory=dict)
     protocols: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    better: Mapping[str, Better] = field(default_factory=dict)
 
 
 class EvaluationData(Protocol):
@@ -376,7 +382,8 @@ class Metric(Protocol):
 class RunInfo:
     """One run: a recipe's variant with one seed. `index` of `count` is its place in its experiment.
 
-    `options` is its resolved recipe, as `recipe.toml` in its folder holds it.
+    `options` is its resolved recipe, as `recipe.toml` in its folder holds it. `now()` is the step that it is
+    at, for whoever shows it between two logs; None where it is not going on.
     """
 
     folder: Path
@@ -388,6 +395,7 @@ class RunInfo:
     index: int = 0
     count: int = 1
     options: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    now: Callable[[], int] | None = field(default=None, repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -420,7 +428,7 @@ class Observer:
         """Something looks wrong after `step` steps; `message` says what and the usual remedy."""
 
     def checkpoint_saved(self, run: RunInfo, step: int, path: Path) -> None:
-        """A checkpoint of `step` steps is safely on disk."""
+        """A checkpoint of `step` steps is safely on disk; the training may be some steps further."""
 
     def run_finished(self, run: RunInfo, status: str, results: Mapping[str, Any]) -> None:
         """The run ended: `status` is 'finished', 'interrupted' or 'failed'."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pluglab.architecture.describing import describe
+from pluglab.architecture.text import nested, tables
 from pluglab.engine.engine import Engine
 from pluglab.engine.initial_weights import words_of
 from pluglab.engine.notices import Notices
@@ -147,9 +150,11 @@ def new_engine(experiment: Experiment, index: int, session: Session, observers: 
     fabric = session.launch(item.recipe.options.run)
     notices = Notices(info, session.plugins, observers, active=fabric.is_global_zero)
     identity = experiment.runs[index].read()["identity"]
-    return Engine(
+    engine = Engine(
         item.recipe, item.data, fabric, info, promises=item.promises, identity=identity, notices=notices
     )
+    notices.info = replace(info, now=lambda: engine.step)
+    return engine
 
 
 def _execute_run(experiment: Experiment, index: int, session: Session) -> None:
@@ -162,6 +167,8 @@ def _execute_run(experiment: Experiment, index: int, session: Session) -> None:
     record = run.update if session.is_main_process else _record_nothing
     resumed_at = engine.step if resumed else None
     began = dict(_initialize(engine, item, session)) if not resumed else {}
+    if session.is_main_process and not run.architecture.is_file():
+        _record_networks(run, engine)
     facts = {**start_facts(), **_facts(item, engine, session), **began}
     record(**facts, resumed_at=resumed_at, error=None)
     start, status, results = time.perf_counter(), "failed", dict[str, Any]()
@@ -209,6 +216,16 @@ def _initialize(engine: Engine, item: Prepared, session: Session) -> Iterator[tu
         for line in words_of(report):
             session.log(line)
         yield "init", report
+
+
+def _record_networks(run: RunFolder, engine: Engine) -> None:
+    """What the networks are, for whoever reads the run. One that cannot tell is trained all the same."""
+    try:
+        networks = describe(engine.trainer, engine.recipe.options.batch_size)
+    except Exception as error:
+        warnings.warn(f"the run's networks are not recorded: {error}", stacklevel=2)
+    else:
+        run.write_architecture(networks.plain(), f"{nested(networks)}\n\n{tables(networks)}\n")
 
 
 def _record_nothing(**facts: Any) -> None:

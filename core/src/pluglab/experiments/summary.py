@@ -1,39 +1,39 @@
-"""What an experiment of several runs says as a whole: its table, and what its variants drew side by side."""
+"""What an experiment of several runs says as a whole: its tables, and what its variants drew side by side."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pluglab.comparison import Comparison, as_markdown, compare, in_one, tables
 from pluglab.experiments.experiment import Experiment
 from pluglab.figures import side_by_side
-from pluglab.protocols import Table
+from pluglab.records import read_record
 from pluglab.storage.atomic import write_file
 from pluglab.storage.run_folder import ExperimentFolder, RunFolder, write_json
-from pluglab.tables import differing_protocols, markdown, summarize
 
 
 def write_results(experiment: Experiment) -> None:
     """Collect the results of the finished runs of an experiment of several, and draw their pages."""
     if len(experiment.runs) > 1:
-        folder, table = ExperimentFolder(experiment.folder), results_table(experiment)
+        folder, comparison = ExperimentFolder(experiment.folder), comparison_of(experiment)
         found = {run.path.name: run.results() for run in experiment.runs}
-        write_json(folder.results_file, {"runs": found, "table": vars(table)})
-        notes = "".join(f"\n{line}\n" for line in protocol_notes(experiment))
-        write_file(folder.table, (markdown(table) + notes).encode())
+        grids = tables(comparison)
+        both = {"table": vars(in_one(grids)), "comparison": comparison.to_dict()}
+        write_json(folder.results_file, {"runs": found, **both})
+        write_file(folder.table, as_markdown(grids, comparison.notes).encode())
         write_gallery(of_one_seed(experiment.named_runs()), folder.figures)
 
 
-def results_table(experiment: Experiment) -> Table:
-    """A row a variant, a column a scalar under one protocol; see `tables.summarize`."""
-    rows = [(name, run.results()) for name, run in experiment.named_runs()]
-    return summarize(rows, experiment.prepared[0].recipe.options.table)
+def comparison_of(experiment: Experiment) -> Comparison:
+    """The variants beside one another, by the scalars of the recipe's own table."""
+    records = [read_record(run.path, experiment.folder) for run in experiment.runs]
+    return compare(records, _warn)
 
 
-def protocol_notes(experiment: Experiment) -> list[str]:
-    """What tells columns of one scalar apart."""
-    results = [run.results() for run in experiment.runs]
-    return differing_protocols(results, experiment.prepared[0].recipe.options.table)
+def _warn(words: str) -> None:
+    warnings.warn(words, stacklevel=3)
 
 
 def of_one_seed(runs: Sequence[tuple[str, RunFolder]]) -> dict[str, RunFolder]:
@@ -57,6 +57,6 @@ def write_gallery(runs: Mapping[str, RunFolder], folder: Path) -> list[Path]:
         drawn = {title: found[name] for title, found in figures.items() if name in found}
         if len(drawn) > 1:
             folder.mkdir(parents=True, exist_ok=True)
-            side_by_side(drawn).save(folder / name)
+            side_by_side(drawn, among=figures).save(folder / name)
             pages.append(folder / name)
     return pages

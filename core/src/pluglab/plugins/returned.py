@@ -13,7 +13,7 @@ from pluglab.plain import plain
 from pluglab.plugins.contracts import ContractError, place_in, place_of
 from pluglab.protocols import Evaluation, Figure, Table
 
-MAPPINGS = ("scalars", "figures", "tables", "protocol", "protocols")
+MAPPINGS = ("scalars", "figures", "tables", "protocol", "protocols", "better")
 
 
 def _named(thing: object, method: str) -> str:
@@ -112,9 +112,8 @@ def check_evaluation(evaluator: object, found: Any) -> Evaluation:
     figures = {key: f if isinstance(f, Figure) else Figure(f) for key, f in found.figures.items()}
     scalars = {key: float(value) for key, value in found.scalars.items()}
     protocols = {key: dict(value) for key, value in found.protocols.items()}
-    return Evaluation(
-        scalars, figures, dict(found.tables), tuple(found.headline), dict(found.protocol), protocols
-    )
+    rest = dict(found.tables), tuple(found.headline), dict(found.protocol), protocols, dict(found.better)
+    return Evaluation(scalars, figures, *rest)
 
 
 def _wrong(found: Evaluation) -> Iterator[tuple[str, Sequence[str]]]:
@@ -130,7 +129,10 @@ def _wrong(found: Evaluation) -> Iterator[tuple[str, Sequence[str]]]:
     for key, value in found.scalars.items():
         if isinstance(value, bool) or not isinstance(value, Real):
             yield f"the scalar '{key}' is {_kind(value)}: it must be a float", ()
-    for part in ("headline", "protocols"):
+    for key, value in found.better.items():
+        if value not in ("max", "min"):
+            yield f"better says {value!r} of '{key}': it is 'max' or 'min'", ()
+    for part in ("headline", "protocols", "better"):
         for key in getattr(found, part):
             if key not in found.scalars:
                 guess = did_you_mean(key, found.scalars)

@@ -10,6 +10,8 @@
 Every combination is a variant, called after its parts: 'usps_svhn, dann, lr 0.001, none'. What `[variants]`
 says of one of these names is laid over it; its other variants come after the product.
 
+Its `axes` are these names, by axis: {scenario = "usps_svhn", "trainer.name" = "dann", ...}.
+
 Files and named tables are laid over the recipe first, then values, those of the longest keys last. So a
 variant is what its name says, whatever the order of the axes.
 """
@@ -56,7 +58,9 @@ def matrix_parts(tree: Tree, layers: Sequence[TomlSource], path: Path) -> dict[s
             help = "give the values of one axis names of their own: [matrix.NAME] a = { ... }, b = { ... }"
             raise _error(tree, ("matrix",), f"two variants of the matrix are called '{name}'", path, help)
         ordered = sorted(cell, key=lambda value: value.rank)
-        cells[name] = tuple(chain.from_iterable(value.parts for value in ordered))
+        said = {str(axis): value.name for axis, value in zip(table, cell, strict=True)}
+        words = Part({"axes": said}, layers[-1], ("matrix",))
+        cells[name] = (words, *chain.from_iterable(value.parts for value in ordered))
     return cells
 
 

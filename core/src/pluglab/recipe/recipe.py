@@ -102,7 +102,7 @@ class Recipe:
         table["evaluate"] = [use.dump() for use in self.evaluators]
         if self.variant:
             table["variants"] = {self.variant: {}}
-        return table
+        return {key: value for key, value in table.items() if key not in ("axes", "reported") or value}
 
     def training(self) -> dict[str, Any]:
         """All that training depends on, apart from the data, the seed and the length."""

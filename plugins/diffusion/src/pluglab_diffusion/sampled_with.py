@@ -78,6 +78,7 @@ class SampledWith:
             headline=tuple(map(self._titled, found.headline)),
             protocol={**protocol, "sampling": dump_options(self.config.sampling)},
             protocols={self._titled(k): v for k, v in found.protocols.items()},
+            better={self._titled(k): v for k, v in {**found.better, "seconds": "min"}.items()},
         )
 
     def _inner(self, context: EvaluationContext) -> EvaluationContext:

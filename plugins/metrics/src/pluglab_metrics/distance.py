@@ -8,9 +8,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from pydantic import Field
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 
 from pluglab.capabilities import Embeds
 from pluglab.components import Options
@@ -76,6 +73,10 @@ def proxy_a_distance(
 
     Raises `UserError` for features that are not finite.
     """
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
     features = np.concatenate([source, target])
     require_finite(features, "no classifier can tell two roles apart")
     domain = np.repeat([0, 1], [len(source), len(target)])

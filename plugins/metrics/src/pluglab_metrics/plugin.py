@@ -1,6 +1,9 @@
 """What this distribution registers. Imports nothing heavy: targets are loaded when they are used."""
 
+import typer
+
 from pluglab import Registrar
+from pluglab_metrics.commands import predict, score
 
 HERE = "pluglab_metrics"
 PRDC = "arXiv:1904.06991, arXiv:2002.09797"
@@ -56,3 +59,9 @@ def lab_register(registry: Registrar) -> None:
     ):
         for name, target, summary, paper in rows:
             registry.add(kind, name, f"{package}.{target}", summary=summary, paper=paper)
+
+
+def lab_commands(app: typer.Typer) -> None:
+    """`lab predict` and `lab score`."""
+    predict.add(app)
+    score.add(app)

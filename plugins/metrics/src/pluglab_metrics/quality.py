@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -26,7 +27,7 @@ from pluglab.evaluating import (
     sample_batches,
     sample_rows,
 )
-from pluglab.protocols import DataContext, Evaluation, EvaluationContext, EvaluationData, Table
+from pluglab.protocols import Better, DataContext, Evaluation, EvaluationContext, EvaluationData, Table
 from pluglab.storage.atomic import replacing
 from pluglab.storage.csv_files import write_csv
 from pluglab_metrics.extractors.base import FeatureExtractor, Features, extract
@@ -107,26 +108,29 @@ class GenerationQuality:
 
     def evaluate(self, trainer: Samples, data: RoleData, context: EvaluationContext) -> Evaluation:
         """Scalars `<metric>_<n>/<extractor>`, and their settings as the table `protocol`."""
-        self._move_to(context.device)
+        self.move_to(context.device)
         part = reference_split(data, self.config.role, self.config.split, "generation_quality")
         labels = labels_like(trainer, part, self.config.n, context.seed)
         keep_classes(labels, part, context)
-        index = sample_rows(part, self.config.reference, 0)
-        compared = _Compared(
-            real=lambda: (to_uint8(images).cpu() for images in batches_at(part, index)),
-            made=self._made(trainer, labels, context),
-            labels=labels,
-        )
-        scores, protocols = self._scores(compared, context.cache)
-        settings = self._settings(part, len(index), labels)
-        rows = [*settings.items(), ("seed", str(context.seed))]
+        made = self._made(trainer, labels, context)
+        frequent = "as frequent as among the real images" if part.labeled else "all alike frequent"
+        found = self.compare(made, labels, part, context.cache, "none" if labels is None else frequent)
+        rows = [*found.protocol.items(), ("seed", str(context.seed))]
         table = Table(("setting", "value"), [(str(key), str(value)) for key, value in rows])
-        headline = tuple(key for key in scores if "_std_" not in key)
-        return Evaluation(
-            scores, tables={"protocol": table}, headline=headline, protocol=settings, protocols=protocols
-        )
+        return replace(found, tables={"protocol": table})
 
-    def _move_to(self, device: torch.device) -> None:
+    def compare(
+        self, made: Sequence[Tensor], labels: Tensor | None, part: EvaluationData, cache: Path, asked: str
+    ) -> Evaluation:
+        """Scores of images from anywhere: batches uint8 N x C x H x W, `n` in all, and the classes that were
+        asked for; `asked` says in words how these were chosen."""
+        compared = _Compared(lambda: self._real_images(part), made, labels)
+        scores, protocols, better = self._scores(compared, cache)
+        settings = self._settings(part, asked)
+        headline = tuple(key for key in scores if "_std_" not in key)
+        return Evaluation(scores, headline=headline, protocol=settings, protocols=protocols, better=better)
+
+    def move_to(self, device: torch.device) -> None:
         if self.extracts:
             self.extractor.to(device)
         for metric in self.metrics:
@@ -139,12 +143,13 @@ class GenerationQuality:
 
     def _scores(
         self, compared: _Compared, cache: Path
-    ) -> tuple[dict[str, float], dict[str, Mapping[str, Any]]]:
+    ) -> tuple[dict[str, float], dict[str, Mapping[str, Any]], dict[str, Better]]:
         real = made = None
         if self.extracts:
-            real, made = self._real_features(compared, cache), extract(self.extractor, compared.made)
+            real, made = self._features(list(compared.real()), cache), extract(self.extractor, compared.made)
         scores: dict[str, float] = {}
         protocols: dict[str, Mapping[str, Any]] = {}
+        better: dict[str, Better] = {}
         for metric in self.metrics:
             metric.reset()
             if metric.reads == "images":
@@ -155,10 +160,20 @@ class GenerationQuality:
             found = {self._scalar(metric, key): value for key, value in metric.compute().items()}
             scores |= found
             protocols |= {key: {"metric": metric.options} for key in found}
-        return scores, protocols
+            better |= metric.said_of(found)
+        return scores, protocols, better
 
-    def _real_features(self, compared: _Compared, cache: Path) -> Features:
-        batches = list(compared.real())
+    def _real_images(self, part: EvaluationData) -> Iterator[Tensor]:
+        """Those that count, uint8 on the CPU."""
+        index = sample_rows(part, self.config.reference, 0)
+        return (to_uint8(images).cpu() for images in batches_at(part, index))
+
+    def real_features(self, part: EvaluationData, cache: Path) -> Features:
+        """Features of the real images that count."""
+        return self._features(list(self._real_images(part)), cache)
+
+    def _features(self, batches: Sequence[Tensor], cache: Path) -> Features:
+        """Of real images: extracted once, and kept under a name that is a hash of them."""
         digest = hashlib.sha256(self.extractor.identity.encode())
         for images in batches:
             digest.update(f"{tuple(images.shape)}".encode())
@@ -171,15 +186,15 @@ class GenerationQuality:
         network = "" if metric.reads == "images" else f"/{self.extractor.name}"
         return f"{key}_{format_count(self.config.n)}{network}"
 
-    def _settings(self, part: EvaluationData, count: int, labels: Tensor | None) -> dict[str, Any]:
+    def _settings(self, part: EvaluationData, asked: str) -> dict[str, Any]:
         """All that a comparison must hold fixed."""
-        frequent = "as frequent as among the real images" if part.labeled else "all alike frequent"
+        count = min(self.config.reference, part.spec.count)
         return {
-            **(_network(self.extractor) if self.extracts else {}),
+            **(network_notes(self.extractor) if self.extracts else {}),
             "generated images": f"{self.config.n:,}",
             "real images": f"{count:,} of {part.spec.count:,}: {part.dataset}, {part.split}",
             "hash of the real images": part.digest[:16],
-            "classes asked for": "none" if labels is None else frequent,
+            "classes asked for": asked,
             "quantization": "both rounded to 8 bits, never compressed",
         }
 
@@ -216,7 +231,7 @@ def _feed_images(metric: RunningMetric, compared: _Compared) -> None:
         metric.update_images(images, real=False if metric.tells_real else None)
 
 
-def _network(extractor: FeatureExtractor) -> dict[str, str]:
+def network_notes(extractor: FeatureExtractor) -> dict[str, str]:
     """What there is to know of a feature extractor."""
     weights = hashlib.sha256(extractor.identity.encode()).hexdigest()[:16]
     return {"feature extractor": extractor.name, "weights": weights, **extractor.notes}

@@ -28,7 +28,7 @@ from pluglab.evaluating import (
     sample_batches,
     sample_rows,
 )
-from pluglab.protocols import Evaluation, EvaluationContext, EvaluationData
+from pluglab.protocols import Better, Evaluation, EvaluationContext, EvaluationData
 from pluglab_metrics.quality import format_count, keep_classes
 
 PATCH = 7  # pixels
@@ -157,7 +157,9 @@ class SlicedWasserstein:
             "real images": f"{real.dataset}, {real.split}",
             "hash of the real images": real.digest[:16],
         }
-        return Evaluation(scalars, headline=(f"{name}/mean", f"{name}/real"), protocol=protocol)
+        better: dict[str, Better] = {key: "min" for key in scalars if key != f"{name}/real"}
+        headline = f"{name}/mean", f"{name}/real"
+        return Evaluation(scalars, headline=headline, protocol=protocol, better=better)
 
     def _described(self, batches: Iterable[Tensor]) -> dict[int, Tensor]:
         """Descriptors of all images by the size of the pyramid's level."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,11 @@ from pluglab_metrics.extractors.base import Features, require_colors
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
 SIZE = 299
+RESIZING = {
+    "tensorflow": f"bilinear to {SIZE} x {SIZE} as TensorFlow 1, no antialiasing",
+    "pytorch": f"bilinear to {SIZE} x {SIZE} as pytorch-fid, no antialiasing",
+    "clean": f"bicubic with antialiasing to {SIZE} x {SIZE}, as clean-fid",
+}
 
 
 class Inception:
@@ -40,17 +45,21 @@ class Inception:
         """Where the weights (91 MB) are downloaded from when neither data root nor cache has them."""
         sha256: str = Field("6726825d", pattern="^[0-9a-f]{8,64}$")
         """First digits of the weights' SHA-256; other weights would give scores that compare with nothing."""
+        resizing: Literal["tensorflow", "pytorch", "clean"] = "tensorflow"
+        """How images become 299 x 299: as the original FID does, as pytorch-fid, or as clean-fid, antialiased
+        (Parmar et al. 2022). Scores of two ways say nothing of each other."""
 
     classes: tuple[str, ...] | None = None
     name = "inception"
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.identity = f"inception-{config.sha256}"
+        way = "" if config.resizing == "tensorflow" else f"-{config.resizing}"
+        self.identity = f"inception-{config.sha256}{way}"
         self.notes = {
             "network": f"Inception-v3 (TensorFlow, 2015-12-05), sha256 {config.sha256[:8]}...",
             "features": "2048, after average pooling",
-            "resizing": f"bilinear to {SIZE} x {SIZE} as TensorFlow 1, no antialiasing",
+            "resizing": RESIZING[config.resizing],
         }
         self.network: nn.Module | None = None
 
@@ -69,7 +78,7 @@ class Inception:
 
     def __call__(self, images: Tensor) -> Features:
         assert self.network is not None
-        features, logits = self.network(images)
+        features, logits = self.network(images, self.config.resizing)
         return Features(features, logits)
 
 
@@ -82,9 +91,9 @@ class Network(nn.Module):
         self.body.fc = nn.Identity()
         self.fc = nn.Linear(2048, 1008)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor, resizing: str = "tensorflow") -> tuple[Tensor, Tensor]:
         images = images.to(self.fc.weight.device).expand(-1, 3, -1, -1).float()
-        features = self.body((resize(images, SIZE) - 128) / 128)
+        features = self.body(network_input(images, resizing))
         return features, F.linear(features, self.fc.weight)
 
 
@@ -121,6 +130,19 @@ class _BlockE(InceptionE):
 class _LastBlock(InceptionE):
     def _forward(self, x: Tensor) -> list[Tensor]:
         return [*super()._forward(x)[:-1], self.branch_pool(F.max_pool2d(x, 3, stride=1, padding=1))]
+
+
+def network_input(images: Tensor, resizing: str) -> Tensor:
+    """Float images 0 to 255 resized and scaled to about [-1, 1], in one of three ways.
+
+    pytorch-fid scales by 2 / 255, the others by 1 / 128.
+    """
+    if resizing == "pytorch":
+        return F.interpolate(images / 255, (SIZE, SIZE), mode="bilinear", align_corners=False) * 2 - 1
+    if resizing == "clean":
+        resized = F.interpolate(images, (SIZE, SIZE), mode="bicubic", antialias=True).clamp(0, 255)
+        return (resized - 128) / 128
+    return (resize(images, SIZE) - 128) / 128
 
 
 def resize(images: Tensor, size: int) -> Tensor:

@@ -33,6 +33,7 @@ class InceptionScore:
 
     reads = "features"
     keys = ("inception_score", "inception_score_std")
+    better = "max"
 
     class Config(Options):
         splits: int = Field(10, ge=1)
@@ -69,6 +70,7 @@ class ClassAccuracy:
 
     reads = "classes"
     keys = ("class_accuracy",)
+    better = "max"
 
     def __init__(self) -> None:
         self.reset()

@@ -82,6 +82,7 @@ class FID:
 
     reads = "features"
     keys = ("fid",)
+    better = "min"
 
     def __init__(self) -> None:
         self.reset()
@@ -94,7 +95,11 @@ class FID:
 
     def compute(self) -> dict[str, float]:
         """`fid`."""
-        real, made = self.real.compute(), self.made.compute()
+        return {"fid": self.distance_to(self.real.compute())}
+
+    def distance_to(self, real: Gaussian) -> float:
+        """The distance of the generated images to real ones of which only mean and covariance are known."""
+        made = self.made.compute()
         fewest, dimensions = min(real.count, made.count), len(real.mean)
         if fewest < dimensions:
             warnings.warn(
@@ -102,4 +107,4 @@ class FID:
                 "score says little; take more images",
                 stacklevel=2,
             )
-        return {"fid": frechet_distance(real, made)}
+        return frechet_distance(real, made)

@@ -31,6 +31,7 @@ class KID(Collected):
     """Mean and deviation of MMD^2 over random subsets of the features; 0 is best, and it has no bias."""
 
     keys = ("kid", "kid_std")
+    better = "min"
 
     class Config(Options):
         subsets: int = Field(100, ge=1)

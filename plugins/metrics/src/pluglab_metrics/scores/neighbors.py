@@ -64,6 +64,7 @@ class PrecisionRecall(Collected):
     """Precision and recall (fidelity and variety), density and coverage (the same, robust to outliers)."""
 
     keys = ("precision", "recall", "density", "coverage")
+    better = "max"
 
     class Config(Options):
         k: int = Field(5, ge=1)

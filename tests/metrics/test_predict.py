@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
+from pluglab.cli import main
 from pluglab.data.image_files import read_picture
 from pluglab.errors import UserError
 from pluglab.images import ImageSpec
-from tests.core.support import Lab, only_run
+from tests.core.support import TOYS, Lab, only_run
 from tests.core.test_preparation import GENERATORS
 
 RECIPE = """
@@ -33,6 +35,25 @@ precision = "32"
 """
 
 Predict = Callable[..., int]
+
+
+@pytest.fixture(autouse=True)
+def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAB_PLUGINS", "metrics")
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def lab() -> Lab:
+    """`lab WORDS...` in this process, with the toys; returns its exit code."""
+
+    def call(*words: str | Path) -> int:
+        with pytest.raises(SystemExit) as leave:
+            main([*map(str, words), "--plugin", str(TOYS)])
+        return int(leave.value.code or 0)
+
+    return call
 
 
 @pytest.fixture
@@ -161,3 +182,69 @@ def test_the_center_of_a_wide_picture_is_taken(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "wide.png", ImageSpec(3, 10, 20, 1)).shape == (3, 10, 20)
     with pytest.raises(UserError, match="one channel or three, and these images have 4"):
         read_picture(tmp_path / "wide.png", ImageSpec(4, 10, 20, 1))
+
+
+# Judged ----------------------------------------------------------------------------------------------
+
+LABELS = "name,label\n000.gif,dark\n051.png,dark\n204.png,dark\n255.webp,bright\ndeep/051.png,bright\n"
+
+
+def test_labels_judge_the_predictions(
+    predict: Predict, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Right are 000.gif, 051.png and 255.webp; '204.png' and 'deep/051.png' are not what the labels say."""
+    Path("labels.csv").write_text(LABELS)
+    assert predict("--role", "source", "--labels", "labels.csv", "--out", "found.csv") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "accuracy: 60.00 % of 5 images (1 others have no label)"
+    assert said[2] == "  dark: 66.67 % of 3, most often taken for bright"
+    assert said[3] == "  bright: 50.00 % of 2, most often taken for dark"
+    assert said[-1] == "6 images: found.csv"
+    with Path("found.csv").open(newline="") as file:
+        assert [row["true_class"] for row in csv.DictReader(file)] == [
+            *("dark", "dark", "dark", "bright", "bright", ""),
+        ]
+    assert Path("found_confusion.csv").read_text() == "true class,dark,bright\ndark,2,1\nbright,1,1\n"
+    assert Path("found_classes.csv").read_text().splitlines()[1] == "dark,66.67,3,bright"
+    for name in ("confusion", "calibration"):
+        with Image.open(f"found_{name}.png") as picture:
+            assert min(picture.size) > 300
+
+
+def test_a_judgement_as_numbers(predict: Predict, capsys: pytest.CaptureFixture[str]) -> None:
+    """The calibration error: each image is in a bin of its own or beside its like, so it is the mean gap."""
+    Path("labels.csv").write_text(LABELS)
+    assert predict("--role", "source", "--labels", "labels.csv", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["images"], found["judged"], found["accuracy"]) == (6, 5, 60.0)
+    sure = {level: torch.tensor(2 * abs(level / 127.5 - 1)).sigmoid().item() for level in (0, 51, 204, 255)}
+    # 51 and 204 are equally sure (0.769), and so are 0 and 255 (0.881): two bins
+    gap = abs(1 / 3 - (2 * sure[51] + sure[204]) / 3) * 3 / 5 + (1 - sure[0]) * 2 / 5
+    assert found["calibration_error"] == pytest.approx(100 * gap, abs=1e-3)
+    assert found["by_class"][0] == {
+        "class": "dark",
+        "accuracy (%)": 66.67,
+        "images": 3,
+        "most often taken for": "bright",
+    }
+    assert all(Path(file).is_file() for file in found["files"])
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("name,label\n051.png,gray\n", "labels images as gray, and the model knows no such class"),
+        ("name,label\nnowhere.png,dark\n", "names images that are not there (1): nowhere.png"),
+        ("name,label\nbroken.jpg,dark\n", "labels no image that can be read"),
+        ("", "labels.csv names no image"),
+        (None, "there is no table of labels 'labels.csv'"),
+    ],
+)
+def test_labels_that_do_not_fit(
+    predict: Predict, capsys: pytest.CaptureFixture[str], table: str | None, message: str
+) -> None:
+    if table is not None:
+        Path("labels.csv").write_text(table)
+    assert predict("--role", "source", "--labels", "labels.csv") == 2
+    assert message in capsys.readouterr().err
+    assert not Path("predictions.csv").exists()

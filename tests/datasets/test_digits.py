@@ -76,7 +76,7 @@ def test_train_and_test_crops_come_from_disjoint_regions(
     """Photographs whose pixel tells the column's band: a corner, where the digit is blank, shows it."""
     bands = np.repeat(50 * np.arange(5, dtype=np.uint8), module.BAND)
     photo = np.broadcast_to(bands[None, :, None], (200, len(bands), 3))
-    monkeypatch.setattr(module, "load_sample_images", lambda: SimpleNamespace(images=[photo]))
+    monkeypatch.setattr("sklearn.datasets.load_sample_images", lambda: SimpleNamespace(images=[photo]))
     dataset = prepared("digits_m")
     corners = {
         split: dataset.split(split).pixels[:, 0, [0, 0, -1, -1], [0, -1, 0, -1]].float().div(50).round()

@@ -8,7 +8,7 @@ import traceback
 import warnings
 from typing import Any
 
-from pluglab.cli import garbage
+from pluglab.cli import garbage, stand_ins, threads
 from pluglab.cli.invoked import as_invoked
 from pluglab.cli.output import lasting
 from pluglab.errors import LabError, printable
@@ -26,7 +26,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(_run(words, debug))
     if os.name == "posix":
         sys.stdout, sys.stderr = lasting(sys.stdout), lasting(sys.stderr)
+    threads.choose()
     garbage.importing()
+    stand_ins.allow()
     code = _run(words, debug)
     garbage.leaving()
     sys.exit(code)
@@ -41,7 +43,11 @@ def _run(words: list[str], debug: bool) -> int:
         app(words, prog_name="lab")
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+    except stand_ins.Needed:
+        stand_ins.begin_again(sys.argv[1:])
+        raise
     except LabError as error:
+        stand_ins.begin_again(sys.argv[1:])
         _show(error.render(), error, debug)
         return error.exit_code
     except KeyboardInterrupt:
@@ -52,6 +58,7 @@ def _run(words: list[str], debug: bool) -> int:
     except Exception as error:
         from pluglab.storage.failures import as_error
 
+        stand_ins.begin_again(sys.argv[1:])
         _show(as_error(error).render(), error, debug)
         return 1
     return 0

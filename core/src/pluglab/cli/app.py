@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+import pluglab
 from pluglab.cli import (
+    clean,
     compare,
     describe,
     doctor,
     evaluate,
     extend,
-    predict,
+    new,
     resume,
     run,
     sample,
     schema,
     show,
+    tag,
+    tensorboard,
 )
 from pluglab.cli import (
     list as list_,
@@ -23,12 +29,29 @@ from pluglab.cli import (
 from pluglab.cli.invoked import as_invoked
 from pluglab.plugins.loading import Plugins
 
-COMMANDS = run, resume, extend, evaluate, compare, sample, predict, list_, show, describe, schema, doctor
+LISTING = list_, show, describe, new, schema, doctor, tag, clean
+COMMANDS = run, resume, extend, evaluate, compare, sample, tensorboard, *LISTING
 EPILOG = """
 Begin with `lab list recipes`, `lab run RECIPE --dry-run` and `lab run RECIPE`.
 
 LAB_PLUGINS=a,b limits which plugins load. `--debug` with any command shows the traceback of an error.
 """
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"pluglab {pluglab.__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", metavar="", callback=_tell_version, is_eager=True, help="Show the version."),
+]
+
+
+def _everywhere(version: Version = False) -> None:
+    """What may stand before any command."""
 
 
 def build_app(plugins: Plugins) -> typer.Typer:
@@ -37,10 +60,10 @@ def build_app(plugins: Plugins) -> typer.Typer:
         help="Train and compare image generators and domain-adaptation methods, one recipe at a time.",
         epilog=as_invoked(EPILOG),
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
     )
+    app.callback()(_everywhere)
     for module in COMMANDS:
         module.add(app, plugins)
     plugins.add_commands(app)

@@ -8,14 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from pluglab.cli import completion
 from pluglab.cli.output import echo, print_json, print_table
-from pluglab.cli.parameters import AsJson, PluginFiles, RunDir, plugins_with
+from pluglab.cli.parameters import AsJson, PluginFiles, RunDir, Wheres, plugins_with
 from pluglab.errors import UserError, did_you_mean
 from pluglab.plugins.kinds import Kind
 from pluglab.plugins.loading import Plugins
 from pluglab.plugins.registry import Entry, plural
-
-LISTS = ("plugins", "recipes", "runs", "kinds")
 
 
 def add(app: typer.Typer, plugins: Plugins) -> None:
@@ -28,35 +27,65 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
                 help="plugins, recipes, runs, kinds, or a kind of component: trainers, datasets, "
                 "evaluators, metrics, encoders, ...",
                 show_default=False,
+                autocompletion=completion.lists,
             ),
         ],
         run_dir: RunDir = Path("runs"),
+        where: Wheres = [],  # noqa: B006
+        status: Annotated[
+            list[str],
+            typer.Option(
+                "--status",
+                metavar="STATUS",
+                help="Only runs that are finished, running, failed, "
+                "interrupted, died, pending or damaged; may be given again.",
+                show_default=False,
+            ),
+        ] = [],  # noqa: B006
+        sort: Annotated[
+            str,
+            typer.Option(
+                "--sort",
+                metavar="KEY",
+                help="Sort runs by started, seconds, step, bytes, a scalar, or an "
+                "option such as trainer.optimizer.lr.",
+                show_default=False,
+            ),
+        ] = "",
+        reverse: Annotated[bool, typer.Option("--reverse", metavar="", help="The largest first.")] = False,
         plugin: PluginFiles = [],  # noqa: B006
         as_json: AsJson = False,
     ) -> None:
-        """List plugins, components, recipes or runs."""
-        rows, columns = _table(what, plugins_with(plugins, plugin), run_dir)
+        """List plugins, components, recipes or runs.
+
+        Of runs one sees which options differ among those of one recipe, how far they are, and their results.
+        """
+        if what == "runs":
+            from pluglab.cli.runs import list_runs
+
+            list_runs(run_dir, where, status, sort, reverse=reverse, as_json=as_json)
+            return
+        if where or status or sort or reverse:
+            raise UserError("--where, --status, --sort and --reverse are for `lab list runs`")
+        rows, columns = _table(what, plugins_with(plugins, plugin))
         if as_json:
             print_json(rows)
         elif rows:
             print_table(columns, [[row[column] for column in columns] for row in rows])
         else:
-            where = {"recipes": " below ./recipes", "runs": f" in {run_dir}; --run-dir names another folder"}
-            echo(f"no {what}{where.get(what, '')}")
+            echo(f"no {what}{' below ./recipes' if what == 'recipes' else ''}")
 
 
-def _table(what: str, plugins: Plugins, run_dir: Path) -> tuple[list[dict[str, Any]], list[str]]:
+def _table(what: str, plugins: Plugins) -> tuple[list[dict[str, Any]], list[str]]:
     if what == "plugins":
         columns = ["name", "status", "version", "distribution", "components", "error"]
         return [vars(report) for report in plugins.reports], columns
     if what == "recipes":
         return _recipes(Path("recipes")), ["recipe", "about"]
-    if what == "runs":
-        return _runs(run_dir), ["run", "status", "results"]
     if what in ("kinds", "kind"):
         rows = [_about_kind(kind, plugins) for kind in plugins.registry.kinds()]
         return rows, ["kind", "plugin", "components", "summary", "protocol"]
-    kind = find_kind(what, plugins, LISTS)
+    kind = find_kind(what, plugins, completion.LISTS)
     entries = plugins.registry.entries(kind)
     columns = ["name", "plugin", "summary", "paper"]
     if kind == "trainer":
@@ -69,7 +98,7 @@ def find_kind(word: str, plugins: Plugins, others: Sequence[str]) -> str:
     kinds = [kind.name for kind in plugins.registry.kinds()]
     known = {**{kind: kind for kind in kinds}, **{plural(kind): kind for kind in kinds}}
     if word not in known:
-        words = sorted({*others, *(map(plural, kinds) if others is LISTS else kinds)})
+        words = sorted({*others, *(map(plural, kinds) if others is completion.LISTS else kinds)})
         help = filter(None, [did_you_mean(word, words), f"known: {', '.join(words)}"])
         raise UserError(f"there is no kind of component called '{word}'", help=help)
     return known[word]
@@ -108,35 +137,3 @@ def _recipes(folder: Path) -> list[dict[str, str]]:
 def _header(path: Path) -> str:
     lines = path.read_text("utf-8-sig", errors="replace").splitlines()[:5]
     return next((line.lstrip("# ") for line in lines if line.startswith("# ")), "")
-
-
-def _runs(root: Path) -> list[dict[str, Any]]:
-    from pluglab.storage.run_folder import find_runs
-
-    return [_run_row(folder) for folder in find_runs(root)]
-
-
-def _run_row(folder: Path) -> dict[str, Any]:
-    try:
-        return _intact_run(folder)
-    except UserError as error:
-        return {"run": str(folder), "status": "damaged", "results": error.message}
-
-
-def _intact_run(folder: Path) -> dict[str, Any]:
-    from pluglab.storage.run_folder import run_folders
-
-    runs = run_folders(folder)
-    states = [run.read()["status"] for run in runs]
-    results = [run.results() for run in runs]
-    status = states[0] if len(states) == 1 else _summary(states)
-    scalars = {
-        k: v for r in results[:1] for k, v in r.get("scalars", {}).items() if k in r.get("headline", [])
-    }
-    words = ", ".join(f"{key} {value:.2f}" for key, value in scalars.items()) if len(runs) == 1 else ""
-    oracle = " (oracle)" if len(runs) == 1 and results[0].get("selected_by", {}).get("oracle") else ""
-    return {"run": str(folder), "status": status, "results": words + oracle}
-
-
-def _summary(states: Sequence[str]) -> str:
-    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pluglab.cli import garbage
+from pluglab.cli import completion, garbage
 from pluglab.plugins.loading import Plugins, load_plugins
 
 if TYPE_CHECKING:
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file.", show_default=False)]
 RunPath = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A folder that `lab run` made.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="A folder that `lab run` made.",
+        show_default=False,
+        autocompletion=completion.runs,
+    ),
 ]
 Sets = Annotated[
     list[str],
@@ -69,6 +75,26 @@ PluginFiles = Annotated[
         help="Load one Python file as a plugin; may be given again.",
         show_default=False,
     ),
+]
+Wheres = Annotated[
+    list[str],
+    typer.Option(
+        "--where",
+        metavar="KEY=VALUE",
+        help="Only runs with this, as in --where trainer.name=dann, tag=good, status=finished or seed=1; "
+        "KEY!=VALUE: without. May be given again: all must hold.",
+        show_default=False,
+    ),
+]
+Tagged = Annotated[
+    list[str],
+    typer.Option(
+        "--tag", metavar="TAG", help="A word to find the runs by; may be given again.", show_default=False
+    ),
+]
+Note = Annotated[
+    str | None,
+    typer.Option("--note", metavar="TEXT", help="A line on what the runs are.", show_default=False),
 ]
 # A flag takes no value: its metavar is empty.
 AcceptData = Annotated[

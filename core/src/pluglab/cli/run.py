@@ -15,10 +15,12 @@ from pluglab.cli.output import echo, print_table
 from pluglab.cli.parameters import (
     DataRoot,
     Jobs,
+    Note,
     PluginFiles,
     RecipePath,
     RunDir,
     Sets,
+    Tagged,
     Variants,
     plugins_with,
     with_jobs,
@@ -78,6 +80,8 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
         resume: Resume = False,
         dry_run: DryRun = False,
         jobs: Jobs = None,
+        tag: Tagged = [],  # noqa: B006
+        note: Note = None,
         plugin: PluginFiles = [],  # noqa: B006
     ) -> None:
         """Train, evaluate and log what a recipe says.
@@ -85,14 +89,19 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
         Every variant and seed becomes a run folder with checkpoints, figures, metrics.jsonl, TensorBoard
         events and the resolved recipe. Ctrl-C saves and stops; `lab resume` goes on.
         """
+        from pluglab.cli.tag import check_tag
         from pluglab.experiments.session import new_session
 
+        for word in tag:
+            check_tag(word)
         session = new_session(plugins_with(plugins, plugin), data_root, echo)
         given = with_jobs(sets, jobs) + ([f"init={init!r}"] if init else [])
         if dry_run:
             _check(recipe, given, variant, session)
         else:
-            _run(recipe, given, variant, run_dir, session, resume=resume)
+            experiment = _started(recipe, given, variant, run_dir, session, resume=resume)
+            _tag(experiment, session, tag, note)
+            carry_out(experiment, session)
 
 
 def _check(path: Path, sets: Sequence[str], variants: Sequence[str], session: Session) -> None:
@@ -117,7 +126,7 @@ def _show_plan(prepared: Sequence[Prepared]) -> None:
     print("The recipe is good; nothing was run.")
 
 
-def _run(
+def _started(
     path: Path,
     sets: Sequence[str],
     variants: Sequence[str],
@@ -125,7 +134,7 @@ def _run(
     session: Session,
     *,
     resume: bool,
-) -> None:
+) -> Experiment:
     from pluglab.experiments.experiment import find_unfinished, start, take_up
     from pluglab.experiments.prepare import prepare
     from pluglab.recipe.recipe import load_recipe
@@ -138,7 +147,13 @@ def _run(
     else:
         experiment = start(file, recipes, run_dir, session)
     session.log(f"run folder: {experiment.folder}")
-    carry_out(experiment, session)
+    return experiment
+
+
+def _tag(experiment: Experiment, session: Session, tags: Sequence[str], note: str | None) -> None:
+    for run in experiment.runs if session.is_main_process else ():
+        if tags or note is not None:
+            run.write_tags(run.tags().changed(add=tags, note=note))
 
 
 def carry_out(experiment: Experiment, session: Session) -> None:
@@ -149,7 +164,7 @@ def carry_out(experiment: Experiment, session: Session) -> None:
     garbage.imported()
     execute(experiment, session)
     if session.is_main_process:
-        _report(experiment)
+        _report(experiment, session)
     if experiment.failures:
         label, error = next(iter(experiment.failures.items()))
         others = [f"failed too: {n}: {e.message}" for n, e in experiment.failures.items() if n != label]
@@ -158,35 +173,16 @@ def carry_out(experiment: Experiment, session: Session) -> None:
         raise RunError(f"{label}: {error.message}", help=help, where=error.where) from error
 
 
-def _report(experiment: Experiment) -> None:
-    """The table of the results, and where to look further."""
-    from pluglab.experiments.summary import protocol_notes, results_table
-    from pluglab.storage.run_folder import ExperimentFolder
+def _report(experiment: Experiment, session: Session) -> None:
+    """The table of the results, and where everything is."""
+    from pluglab.cli.compare import print_comparison
+    from pluglab.experiments.summary import comparison_of
 
-    table = results_table(experiment)
-    if len(table.columns) > 1:
-        print_table(table.columns, table.rows, title=experiment.title)
-        for note in protocol_notes(experiment):
-            print(note)
-    _show_pictures(experiment)
-    results = ExperimentFolder(experiment.folder).results_file
-    if results.is_file():
-        print(f"results: {results}")
-    print(as_invoked(f"curves:  tensorboard --logdir {shlex.quote(str(experiment.folder))}"))
-
-
-def _show_pictures(experiment: Experiment) -> None:
-    """Where the pictures are: of several runs those that show them side by side, and the folders of each."""
-    from pluglab.storage.run_folder import ExperimentFolder
-
-    several = len(experiment.runs) > 1
-    shared = sorted(ExperimentFolder(experiment.folder).figures.glob("*.png")) if several else []
-    own = [run.reported_figures() for run in experiment.runs]
-    names = {path.name for path in shared}
-    pictures = [*shared, *(path for found in own for name, path in found.items() if name not in names)]
-    if pictures:
-        print("pictures:")
-    for path in pictures:
-        print(f"  {path}")
-    if shared:
-        print(f"  each by itself: {experiment.folder}/*/figures/")
+    comparison = comparison_of(experiment)
+    if comparison.columns:
+        print_comparison(comparison, experiment.title)
+    folder = shlex.quote(str(experiment.folder))
+    print(f"results: {experiment.folder}")
+    if any((plugin.name, plugin.status) == ("report", "ok") for plugin in session.plugins.reports):
+        print(as_invoked(f"page:    lab report {folder}"))
+    print(as_invoked(f"curves:  tensorboard --logdir {folder}"))

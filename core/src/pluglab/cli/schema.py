@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pluglab.cli import stand_ins
 from pluglab.cli.output import echo
 from pluglab.cli.parameters import PluginFiles, plugins_with
 from pluglab.errors import UserError
@@ -26,6 +27,7 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
         from pluglab.recipe.json_schema import recipe_schema
         from pluglab.recipe.keys import RecipeOptions
 
+        stand_ins.use()
         text = json.dumps(recipe_schema(plugins_with(plugins, plugin).registry, RecipeOptions))
         if out is None:
             print(text)

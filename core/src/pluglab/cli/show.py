@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pluglab.cli import completion, stand_ins
 from pluglab.cli.list import about, find_kind
 from pluglab.cli.output import print_json, print_table, print_text
 from pluglab.cli.parameters import AsJson, PluginFiles, Sets, Variants, plugins_with
@@ -26,15 +27,28 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
     @app.command()
     def show(
         kind: Annotated[
-            str, typer.Argument(metavar="KIND", help="trainer, dataset, evaluator, ...; or recipe.")
+            str,
+            typer.Argument(
+                metavar="KIND",
+                help="trainer, dataset, evaluator, ...; or recipe.",
+                autocompletion=completion.shown,
+            ),
         ],
-        name: Annotated[str, typer.Argument(metavar="NAME", help="Its name; for a recipe, the file.")],
+        name: Annotated[
+            str,
+            typer.Argument(
+                metavar="NAME",
+                help="Its name; for a recipe, the file.",
+                autocompletion=completion.names,
+            ),
+        ],
         sets: Sets = [],  # noqa: B006
         variant: Variants = [],  # noqa: B006
         plugin: PluginFiles = [],  # noqa: B006
         as_json: AsJson = False,
     ) -> None:
         """Show every option of a component, or a resolved recipe with the origin of each value."""
+        stand_ins.use()
         loaded = plugins_with(plugins, plugin)
         if kind == "recipe":
             _show_recipe(Path(name), sets, variant, loaded, as_json=as_json)
@@ -98,8 +112,8 @@ def _options(model: type[BaseModel], plugins: Plugins, table: str = "") -> Itera
 def _option(info: FieldInfo, plugins: Plugins) -> dict[str, Any]:
     from pluglab.components import nested_of, reference_of
 
-    reference = reference_of(info)
-    default = "required" if info.is_required() else _words(info.get_default(call_default_factory=True))
+    reference, (required, value) = reference_of(info), default_of(info)
+    default = "required" if required else _words(value)
     if reference is not None:
         names = ", ".join(plugins.registry.names(reference[0].kind))
         type_words = f"{'list of ' if reference[1] else ''}{reference[0].kind} ({names})"
@@ -110,6 +124,11 @@ def _option(info: FieldInfo, plugins: Plugins) -> dict[str, Any]:
     bounds = ", ".join(_bound(item) for item in info.metadata if _bound(item))
     meaning = " ".join((info.description or "").split())
     return {"type": f"{type_words} {bounds}".strip(), "default": default, "meaning": meaning}
+
+
+def default_of(info: FieldInfo) -> tuple[bool, Any]:
+    """Whether an option must be given, and else its default."""
+    return info.is_required(), None if info.is_required() else info.get_default(call_default_factory=True)
 
 
 def _words(value: Any) -> str:

@@ -15,14 +15,15 @@ KINDS = [
     ("observer", f"{PROTOCOLS}:Observer", "watches a run"),
 ]
 OPTIMIZERS = [
-    ("adadelta", "Adadelta", "adaptive rates without a learning rate", "arXiv:1212.5701"),
-    ("adagrad", "Adagrad", "rates that fall with the squared gradients", "Duchi et al. 2011"),
-    ("adam", "Adam", "Adam", "arXiv:1412.6980"),
-    ("adamax", "Adamax", "Adam with the infinity norm", "arXiv:1412.6980"),
-    ("adamw", "AdamW", "Adam, decoupled decay", "arXiv:1711.05101"),
-    ("nadam", "NAdam", "Adam with Nesterov momentum", "Dozat 2016"),
-    ("radam", "RAdam", "Adam, rectified at the start", "arXiv:1908.03265"),
-    ("rmsprop", "RMSprop", "gradients over their root mean square", "Hinton 2012"),
+    ("adadelta", "adaptive rates without a learning rate", "arXiv:1212.5701"),
+    ("adagrad", "rates that fall with the squared gradients", "Duchi et al. 2011"),
+    ("adam", "Adam", "arXiv:1412.6980"),
+    ("adamax", "Adam with the infinity norm", "arXiv:1412.6980"),
+    ("adamw", "Adam, decoupled decay", "arXiv:1711.05101"),
+    ("nadam", "Adam with Nesterov momentum", "Dozat 2016"),
+    ("radam", "Adam, rectified at the start", "arXiv:1908.03265"),
+    ("rmsprop", "gradients over their root mean square", "Hinton 2012"),
+    ("sgd", "SGD with momentum", ""),
 ]
 SCHEDULES = [
     ("constant", "Constant", "always 1", ""),
@@ -42,9 +43,8 @@ def lab_register(registry: Registrar) -> None:
     what, protocol = "makes the optimizer of some parameters", f"{PROTOCOLS}:OptimizerFactory"
     registry.kind("optimizer", protocol=protocol, summary=what, function=True, signature_options=True)
 
-    for name, target, summary, paper in OPTIMIZERS:
-        registry.add("optimizer", name, f"torch.optim:{target}", summary=summary, paper=paper)
-    registry.add("optimizer", "sgd", "pluglab.training.optimizers:sgd", summary="SGD with momentum")
+    for name, summary, paper in OPTIMIZERS:
+        registry.add("optimizer", name, f"pluglab.training.optimizers:{name}", summary=summary, paper=paper)
     for name, target, summary, paper in SCHEDULES:
         where = f"pluglab.training.schedules:{target}"
         registry.add("schedule", name, where, summary=summary, paper=paper)
@@ -55,7 +55,7 @@ def lab_register(registry: Registrar) -> None:
         "observer", "console", f"{observers}.console:ConsoleObserver", summary="progress and scores on stderr"
     )
     what = "scalars, pictures and tables for TensorBoard"
-    add("observer", "tensorboard", f"{observers}.tensorboard:TensorBoardObserver", summary=what)
+    add("observer", "tensorboard", f"{observers}.tensorboard.observer:TensorBoardObserver", summary=what)
     what = "one run after another, in this process"
     add("launcher", "in_turn", f"{launchers}.in_turn:InTurn", summary=what)
     what = "several runs at a time, each a process of this machine"

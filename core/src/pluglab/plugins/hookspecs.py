@@ -53,7 +53,7 @@ def lab_health(run: RunInfo, step: int, message: str) -> None:
 
 @hookspec
 def lab_checkpoint_saved(run: RunInfo, step: int, path: Path) -> None:
-    """A checkpoint of `step` steps is safely on disk."""
+    """A checkpoint of `step` steps is safely on disk; the training may be some steps further."""
 
 
 @hookspec

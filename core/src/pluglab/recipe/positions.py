@@ -41,6 +41,8 @@ class TomlSource:
 
     def locate(self, path: KeyPath, *, value: bool = False) -> Span | None:
         """The key at `path`, or its value; else the nearest enclosing table; None for an empty path."""
+        if not self._keys:  # asked for the first time, which in most files nobody does
+            _Scanner(self).scan()
         for length in range(len(path), 0, -1):
             places = self._values if value and path[:length] in self._values else self._keys
             if path[:length] in places:
@@ -93,9 +95,7 @@ def parse_toml(text: str, name: str) -> TomlSource:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError([_syntax_problem(error, text, name)]) from None
-    source = TomlSource(name, text, data)
-    _Scanner(source).scan()
-    return source
+    return TomlSource(name, text, data)
 
 
 def _syntax_problem(error: tomllib.TOMLDecodeError, text: str, name: str) -> Problem:

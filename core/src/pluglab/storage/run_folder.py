@@ -27,11 +27,25 @@ import pluglab
 from pluglab.errors import UserError
 from pluglab.plain import plain
 from pluglab.storage.atomic import write_file
+from pluglab.storage.commit import commit_of
 from pluglab.storage.history import History
 
 FORMAT = 2  # of run folders; 1 was that of pluglab 0.1
 _RECIPE, _RUN, _RESULTS, _EXPERIMENT = "recipe.toml", "run.json", "results.json", "experiment.json"
-_TABLE = "results.md"
+_TABLE, _TAGS = "results.md", "tags.json"
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What a person has noted of a run: tags to find it by, and a note."""
+
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+    def changed(self, add: Sequence[str] = (), remove: Sequence[str] = (), note: str | None = None) -> Tags:
+        """With other tags and, unless it is None, another note."""
+        kept = dict.fromkeys([*(tag for tag in self.tags if tag not in remove), *add])
+        return Tags(tuple(kept), self.note if note is None else note)
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,11 @@ class RunFolder:
     @property
     def tensorboard(self) -> Path:
         return self.path / "tensorboard"
+
+    @property
+    def architecture(self) -> Path:
+        """The networks as plain data, as `pluglab.architecture.networks` reads them."""
+        return self.path / "architecture.json"
 
     @property
     def traceback(self) -> Path:
@@ -124,6 +143,19 @@ class RunFolder:
 
     def update(self, **changes: Any) -> None:
         self.write({**read_json(self.path / _RUN), **changes})
+
+    def write_architecture(self, architecture: Mapping[str, Any], text: str) -> None:
+        """The networks, also as text for people."""
+        write_file(self.architecture.with_suffix(".txt"), text.encode())
+        write_json(self.architecture, architecture)
+
+    def tags(self) -> Tags:
+        """What a person has noted of the run, which changes nothing of it."""
+        found = read_json(self.path / _TAGS) if (self.path / _TAGS).is_file() else {}
+        return Tags(tuple(found.get("tags", ())), found.get("note", ""))
+
+    def write_tags(self, tags: Tags) -> None:
+        write_json(self.path / _TAGS, {"tags": list(tags.tags), "note": tags.note})
 
     def identities(self) -> set[str]:
         """Those under which its checkpoints may have been saved: its own, and those before it was changed."""
@@ -251,6 +283,14 @@ class ExperimentFolder:
         write_json(path / _EXPERIMENT, {"format": FORMAT, **facts})
         return folder
 
+    def forget(self, run: RunFolder) -> None:
+        """Let a run be none of the experiment's."""
+        facts = read_json(self.path / _EXPERIMENT)
+        write_json(
+            self.path / _EXPERIMENT,
+            {**facts, "runs": [name for name in facts["runs"] if name != run.path.name]},
+        )
+
     def runs(self) -> list[RunFolder]:
         return [RunFolder(self.path / str(name)) for name in read_json(self.path / _EXPERIMENT)["runs"]]
 
@@ -358,4 +398,5 @@ def start_facts() -> dict[str, Any]:
         "started": now,
         "command": sys.argv,
         "versions": versions(),
+        "git": commit_of(Path()),
     }

@@ -1,21 +1,24 @@
-"""Two small real data sets with a domain gap between them, from files that scikit-learn brings along."""
+"""Two small real data sets with a domain gap between them, from files that scikit-learn brings along.
+
+Its import takes longer than all that is made of them, so they are made once and kept in the cache.
+"""
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from sklearn.datasets import load_digits, load_sample_images
-from sklearn.model_selection import train_test_split
 
 from pluglab.components import Options
 from pluglab.data import Images, derived_seed
 from pluglab.protocols import DataContext
 from pluglab_datasets.blend import blend
-from pluglab_datasets.splits import labeled, pick
+from pluglab_datasets.prepared import Part, cached, prepared_folder
+from pluglab_datasets.splits import pick
 
 BAND = 128  # pixels; the photographs are cut into bands of this width, which alternate between the splits
 
@@ -49,9 +52,15 @@ class Digits:
         self.splits: dict[str, Images] = {}
 
     def prepare(self, context: DataContext) -> None:
-        for split, (digits, labels) in _halves(self.config).items():
-            pixels = self._render(digits, split)
-            self.splits[split] = labeled(pixels, labels, self._provenance(pixels))
+        folder = prepared_folder(context, self.name, self.config.model_dump(), version("scikit-learn"))
+        self.splits = cached(folder, lambda scratch: self._made())
+
+    def _made(self) -> dict[str, Part]:
+        rendered = {
+            split: (self._render(digits, split), labels)
+            for split, (digits, labels) in _halves(self.config).items()
+        }
+        return {split: Part(x, y, self._provenance(x)) for split, (x, y) in rendered.items()}
 
     def split(self, name: str) -> Images:
         return pick(self.splits, name, self.name)
@@ -85,6 +94,9 @@ class DigitsM(Digits):
 
 def _halves(config: DigitsOptions) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """uint8 digits N x S x S and their labels, for each split."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     data = load_digits()
     parts = train_test_split(
         _enlarge(data.images, config),
@@ -105,5 +117,7 @@ def _enlarge(digits: np.ndarray, config: DigitsOptions) -> np.ndarray:
 
 def _bands(first: int) -> list[np.ndarray]:
     """Every second vertical band of each photograph, uint8 H x BAND x 3."""
+    from sklearn.datasets import load_sample_images
+
     photos = load_sample_images().images
     return [p[:, x : x + BAND] for p in photos for x in range(first * BAND, p.shape[1] - BAND + 1, 2 * BAND)]

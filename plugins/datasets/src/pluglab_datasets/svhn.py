@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
@@ -54,6 +53,8 @@ class SVHN(PreparedDataset):
 
 def read_svhn(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """uint8 N x 3 x 32 x 32 from X (32 x 32 x 3 x N), and labels 0 to 9 from y (1 to 10, where 10 is 0)."""
+    from scipy.io import loadmat  # takes a while, and is needed once
+
     with reading(path):
         contents = loadmat(path)
     missing = [name for name in ("X", "y") if name not in contents]

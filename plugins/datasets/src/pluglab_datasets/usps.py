@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import Field
-from sklearn.datasets import load_svmlight_file
 
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
@@ -67,6 +66,8 @@ def read_usps(path: Path) -> tuple[np.ndarray, np.ndarray]:
             table = np.loadtxt(path, ndmin=2)
             values, labels, first = table[:, 1:], table[:, 0], 0
         else:
+            from sklearn.datasets import load_svmlight_file  # takes a while, and is needed once
+
             rows, labels = load_svmlight_file(str(path), n_features=256)
             values, first = rows.toarray(), 1
         digits = check_labels(labels, range(first, first + 10), path, "line").astype(np.int64) - first

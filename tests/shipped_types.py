@@ -17,7 +17,7 @@ from pluglab.capabilities import (
 from pluglab.launchers.in_turn import InTurn
 from pluglab.launchers.processes import Processes
 from pluglab.observers.console import ConsoleObserver
-from pluglab.observers.tensorboard import TensorBoardObserver
+from pluglab.observers.tensorboard.observer import TensorBoardObserver
 from pluglab.protocols import (
     Checks,
     Dataset,

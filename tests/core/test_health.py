@@ -49,8 +49,8 @@ def test_a_resumed_run_does_not_repeat_what_lasts(
 
     save = Engine.save
 
-    def interrupt(engine: Engine) -> None:
-        save(engine)
+    def interrupt(engine: Engine, *, wait: bool = True) -> None:
+        save(engine, wait=wait)
         engine.signals.received = 15 if engine.step == 3 else None
 
     monkeypatch.setattr(Engine, "save", interrupt)

@@ -47,7 +47,7 @@ def lab(*words: str) -> int:
 
 @pytest.fixture(scope="module")
 def plugins() -> Plugins:
-    return load_plugins(only="autoencoder,datasets,diffusion,domain_adaptation,export,gan,metrics")
+    return load_plugins(only="autoencoder,datasets,diffusion,domain_adaptation,export,gan,metrics,report")
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def config_in(folder: Path) -> dict[str, Any]:
     return config
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _own_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_PLUGINS", PLUGINS)
@@ -56,7 +56,7 @@ def _own_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The run of a trainer, by its name or as TOML, after two steps."""
     made: dict[str, Path] = {}
@@ -83,7 +83,7 @@ def recipe(name: str, trainer: str = "") -> str:
     return "\n".join([*head, *sources, "run.threads = 1"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The folder of an exported trainer, by its name."""
     made: dict[str, Path] = {}

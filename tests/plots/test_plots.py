@@ -191,7 +191,8 @@ def test_a_variant_keeps_its_color_where_another_has_no_such_curve():
 def test_matplotlib_is_imported_when_something_is_drawn():
     code = (
         "import sys, pluglab_plots, pluglab_plots.sprites;"
-        "print('matplotlib' in sys.modules); pluglab_plots.draw; print('matplotlib' in sys.modules)"
+        "from pluglab_plots import picture; print('matplotlib' in sys.modules);"
+        "picture({'plot': 'matrix', 'classes': ['a'], 'counts': [[1]]}); print('matplotlib' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]

@@ -11,7 +11,10 @@ from pluglab.cli import completion, garbage
 from pluglab.plugins.loading import Plugins, load_plugins
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pluglab.experiments.session import Session
+    from pluglab.plugins.registry import Registry
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file.", show_default=False)]
 RunPath = Annotated[
@@ -129,6 +132,11 @@ AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON.")]
 def plugins_with(plugins: Plugins, files: list[Path]) -> Plugins:
     """The plugins, with files given by `--plugin`."""
     return load_plugins(files) if files else plugins
+
+
+def registry_with(files: Sequence[Path]) -> Registry:
+    """All components of the installed plugins and of files given by `--plugin`, for a plugin's command."""
+    return load_plugins(files).registry
 
 
 def session_for(folder: Path, data_root: Path | None, files: list[Path], plugins: Plugins) -> Session:

@@ -27,7 +27,9 @@ from pluglab.storage.run_folder import (
     write_recipe,
 )
 
-OF_THE_REST = {"run", "evaluate", "select", "axes", "table", "reported", "title", "log_every", "checkpoint_every"}
+OF_THE_REST = frozenset(
+    ("run", "evaluate", "select", "axes", "table", "reported", "title", "log_every", "checkpoint_every")
+)
 """Keys of a recipe that its training does not depend on."""
 REPEATS = "resolved by pluglab {version}; `lab run` on this file repeats the run"
 

@@ -1,0 +1,35 @@
+"""`lab report`: what runs have found, as one page, as Markdown, as LaTeX.
+
+A plugin adds a section: a component of the kind `report_section`, as `pluglab_report.sections.Section` says,
+which is given a `Chapter` and returns blocks.
+
+    reading       run folders -> `chapters.Chapter`
+    sections      a chapter -> `blocks`, which know no format
+    rendering     blocks -> report.html, report.md, report.tex, by templates
+"""
+
+from pluglab_report.blocks import Block as Block
+from pluglab_report.blocks import Code as Code
+from pluglab_report.blocks import Facts as Facts
+from pluglab_report.blocks import Fold as Fold
+from pluglab_report.blocks import Heading as Heading
+from pluglab_report.blocks import Picture as Picture
+from pluglab_report.blocks import Pictures as Pictures
+from pluglab_report.blocks import Slot as Slot
+from pluglab_report.blocks import TableBlock as TableBlock
+from pluglab_report.blocks import Text as Text
+from pluglab_report.chapters import Chapter as Chapter
+
+__all__ = [
+    "Block",
+    "Chapter",
+    "Code",
+    "Facts",
+    "Fold",
+    "Heading",
+    "Picture",
+    "Pictures",
+    "Slot",
+    "TableBlock",
+    "Text",
+]

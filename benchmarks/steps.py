@@ -1,10 +1,11 @@
-"""What a step costs: each method in the engine beside a loop written by hand, in one process, taking turns.
+"""What a step costs: each method in the engine beside a loop written by hand, the two taking turns.
 
     python benchmarks/steps.py [METHOD ...] [--periods 8] [--out docs/performance.md]
 
 The loops are those of `plain`: the same networks, number of parameters by number of parameters, trained as
 the widely copied scripts train them. The engine's side is a run of pluglab with progress display,
-metrics.jsonl and TensorBoard. After each of its logging periods it waits while the loop does as many steps.
+metrics.jsonl and TensorBoard. After each of its logging periods it waits while the loop does as many steps,
+in a process of its own, as a script would be: how memory and threads are treated holds for a whole process.
 So both see the same machine, and what else that machine does falls on both alike; how much that was is
 measured and printed.
 """
@@ -15,7 +16,9 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,13 +29,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import psutil
-import torch
-from plain import Loop, adaptation, autoencoder, diffusion, gan, style
+from pluglab.cli import threads
 
-import pluglab
-from pluglab import Images, Observer, Options
-from pluglab.protocols import DataContext, RunInfo
+UNTOUCHED = dict(os.environ)
+threads.choose()  # as `lab` does, before torch is there
+
+import psutil  # noqa: E402
+import torch  # noqa: E402
+from plain import Loop, adaptation, autoencoder, diffusion, gan, style  # noqa: E402
+
+import pluglab  # noqa: E402
+from pluglab import Images, Observer, Options  # noqa: E402
+from pluglab.protocols import DataContext, RunInfo  # noqa: E402
 
 HERE = Path(__file__)
 
@@ -122,10 +130,10 @@ class Beside(Observer):
         self.config = config
 
     def run_started(self, run: RunInfo, step: int) -> None:
-        case = CASES[self.config.method]
-        self.cuda = torch.cuda.is_available()
-        self.loop = case.loop(torch.device("cuda" if self.cuda else "cpu"))
-        self.steps = case.period
+        command = [sys.executable, str(HERE), "--serve", self.config.method]
+        command += ["--threads", str(torch.get_num_threads())]
+        pipe = subprocess.PIPE
+        self.other = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=UNTOUCHED)
         self.rows: list[dict[str, float]] = []
         self._turn()  # warms up
         self.resumed = time.perf_counter()
@@ -133,23 +141,40 @@ class Beside(Observer):
     def step_logged(self, run: RunInfo, step: int, scalars: Mapping[str, float]) -> None:
         engine = time.perf_counter() - self.resumed
         foreign = Foreign()
-        self.rows.append({"engine": engine, "loop": self._turn(), "foreign": foreign.share()})
+        turn = self._turn()
+        busy = foreign.share(turn["cpu"])
+        self.rows.append({"engine": engine, "loop": turn["seconds"], "foreign": busy})
         if len(self.rows) > 1:  # the engine's first period warms up
-            facts = {"parameters": self.loop.parameters(), "steps": self.steps, "rows": self.rows[1:]}
+            facts = {"parameters": turn["parameters"], "rows": self.rows[1:]}
             self.config.out.write_text(json.dumps(facts))
         self.resumed = time.perf_counter()
 
-    def _turn(self) -> float:
-        began = time.perf_counter()
-        for _ in range(self.steps):
-            self.loop.step()
-        if self.cuda:
+    def _turn(self) -> dict[str, float]:
+        assert self.other.stdin is not None and self.other.stdout is not None
+        print("go", file=self.other.stdin, flush=True)
+        told: dict[str, float] = json.loads(self.other.stdout.readline())
+        return told
+
+    def run_finished(self, run: RunInfo, status: str, results: Mapping[str, Any]) -> None:
+        self.other.communicate()
+
+
+def serve(case: Case) -> None:
+    """The loop's side: at every line that comes in, as many steps as the engine logs at once."""
+    cuda = torch.cuda.is_available()
+    loop = case.loop(torch.device("cuda" if cuda else "cpu"))
+    for _ in sys.stdin:
+        began, used = time.perf_counter(), time.process_time()
+        for _ in range(case.period):
+            loop.step()
+        if cuda:
             torch.cuda.synchronize()
-        return time.perf_counter() - began
+        facts = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - used}
+        print(json.dumps({**facts, "parameters": loop.parameters()}), flush=True)
 
 
 class Foreign:
-    """What other processes use of this machine's cores, from its making on."""
+    """What others than the two sides use of this machine's cores, from its making on."""
 
     def __init__(self) -> None:
         self.before = self._read()
@@ -159,10 +184,10 @@ class Foreign:
         own = psutil.Process().cpu_times()
         return busy.user + busy.system + busy.nice, own.user + own.system, time.perf_counter()
 
-    def share(self) -> float:
-        """Cores, on average."""
+    def share(self, theirs: float) -> float:
+        """Cores, on average, besides the `theirs` seconds that the other side computed."""
         busy, own, now = (after - before for after, before in zip(self._read(), self.before, strict=True))
-        return max(0.0, busy - own) / now
+        return max(0.0, busy - own - theirs) / now
 
 
 def lab_register(registry: pluglab.Registrar) -> None:
@@ -204,7 +229,7 @@ def measure(name: str, case: Case, arguments: argparse.Namespace) -> Sides:
         found = json.loads(out.read_text())
         check_networks(name, runs, found["parameters"])
     milliseconds = {
-        side: [1000 * row[side] / found["steps"] for row in found["rows"]] for side in ("engine", "loop")
+        side: [1000 * row[side] / case.period for row in found["rows"]] for side in ("engine", "loop")
     }
     foreign = statistics.fmean(row["foreign"] for row in found["rows"])
     return Sides(name, found["parameters"], milliseconds["engine"], milliseconds["loop"], foreign)
@@ -238,6 +263,9 @@ def processor() -> str:
 
 def main() -> None:
     arguments = _arguments()
+    if arguments.serve:
+        torch.set_num_threads(arguments.threads)
+        return serve(CASES[arguments.serve])
     say: Callable[[Sequence[str]], None] = lambda cells: print("| " + " | ".join(cells) + " |", flush=True)  # noqa: E731
     print(machine(arguments))
     say(COLUMNS)
@@ -248,6 +276,7 @@ def main() -> None:
         busiest = max(busiest, sides.foreign)
         say(sides.cells())
     print(f"other processes took up to {busiest:.2f} cores")
+    return None
 
 
 def _arguments() -> argparse.Namespace:
@@ -257,6 +286,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--precision", choices=("auto", "32", "bf16"), default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of the CPU")
     parser.add_argument("--compile", action="store_true", help="let the engine compile its networks")
+    parser.add_argument("--serve", choices=CASES, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

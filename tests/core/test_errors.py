@@ -76,7 +76,7 @@ def test_an_unknown_option_of_the_recipe(said: Said) -> None:
         "3 | batchsize = 4\n"
         "  | ^^^^^^^^^ did you mean 'batch_size'?\n"
         "  = known: title, seeds, steps, epochs, batch_size, gradient_accumulation_steps, max_grad_norm, "
-        "init, log_every, checkpoint_every, trainer, data, transforms, evaluate, select, table, run"
+        "init, log_every, checkpoint_every, trainer, data, transforms, evaluate, select, axes, table, reported, run"
     )
 
 
@@ -100,7 +100,7 @@ def test_an_unknown_option_of_the_machine(said: Said) -> None:
         '12 | presicion = "32"\n'
         "   | ^^^^^^^^^ did you mean 'precision'?\n"
         "  = known: device, devices, precision, channels_last, compile, threads, deterministic, keep_every, "
-        "observers, launcher"
+        "gradient_norms, observers, launcher"
     )
 
 

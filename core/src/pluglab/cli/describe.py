@@ -51,8 +51,9 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
     ) -> None:
         """Show each network of a recipe or a run: layers, output shapes, parameters, memory."""
         from pluglab.architecture.text import WIDTH, nested, tables
+        from pluglab.storage.run_folder import is_experiment, is_run
 
-        if recipe.is_dir():
+        if is_run(recipe) or is_experiment(recipe):
             found = dict(_recorded(recipe, sets, variant))
         else:
             from pluglab.experiments.session import new_session

@@ -76,7 +76,8 @@ def test_an_unknown_option_of_the_recipe(said: Said) -> None:
         "3 | batchsize = 4\n"
         "  | ^^^^^^^^^ did you mean 'batch_size'?\n"
         "  = known: title, seeds, steps, epochs, batch_size, gradient_accumulation_steps, max_grad_norm, "
-        "init, log_every, checkpoint_every, trainer, data, transforms, evaluate, select, axes, table, reported, run"
+        "init, log_every, checkpoint_every, trainer, data, transforms, evaluate, select, axes, table, "
+        "reported, run"
     )
 
 

@@ -9,6 +9,7 @@ what could be made of them.
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Loop:
+class Loop(ABC):
     """One training: `step` trains one step, `networks` are what it trains."""
 
     size: ClassVar[int]
@@ -32,17 +33,17 @@ class Loop:
         self.prepare()
         self.batches = self._batches()
 
+    @abstractmethod
     def make(self) -> None:
         """Make the networks."""
-        raise NotImplementedError
 
+    @abstractmethod
     def prepare(self) -> None:
         """Make the optimizers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self) -> Tensor:
         """One step. Returns a loss, detached."""
-        raise NotImplementedError
 
     def networks(self) -> Mapping[str, nn.Module]:
         return {name: part for name, part in vars(self).items() if isinstance(part, nn.Module)}

@@ -32,8 +32,9 @@ def faults(first: str) -> int:
 
 
 def test_freed_memory_is_not_mapped_anew():
-    assert memory.keep_freed_memory() or pytest.skip("this C library has no mallopt")
-    assert faults("") > 50 * 100  # what is to be avoided: 64 MB are 32 pages of 2 MB, or 16,384 of 4 kB
+    if not memory.keep_freed_memory():
+        pytest.skip("this C library has no mallopt")
+    assert faults("") > 50 * 30  # what is to be avoided: 64 MB are 32 pages of 2 MB, or 16,384 of 4 kB
     assert faults("keep_freed_memory()") < 100
 
 

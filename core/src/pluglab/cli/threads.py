@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-SPINS = "1000"
-"""Turns of a waiting loop before a thread sleeps, about a microsecond. OpenMP's own default is 5 minutes of
+SPINS = "10000"
+"""Turns of a waiting loop before a thread sleeps, some microseconds. OpenMP's own default is 5 minutes of
 turns. On a core that another process wants, that is time taken from the thread which is waited for."""
 CGROUP = Path("/sys/fs/cgroup")
 

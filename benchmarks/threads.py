@@ -42,7 +42,8 @@ def train(seconds: float) -> None:
 
     found = {}
     for name, loop in (("dcgan", gan.DCGAN), ("dann", adaptation.DANN)):
-        training, taken = loop(torch.device("cpu")), []
+        training = loop(torch.device("cpu"))
+        taken: list[float] = []
         training.step()
         end = time.perf_counter() + seconds / len(METHODS)
         while len(taken) < LEAST or time.perf_counter() < end:

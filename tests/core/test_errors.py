@@ -11,6 +11,7 @@ import pytest
 
 import pluglab
 from pluglab.recipe.keys import Machine
+from pluglab.storage.run_folder import resuming
 from tests.core.support import Lab, only_run
 
 ODD = Path(__file__).parent / "odd_plugin.py"
@@ -484,9 +485,14 @@ def test_a_run_without_a_checkpoint_is_not_evaluated(
 # While it runs ---------------------------------------------------------------------------------------
 
 
+def going_on() -> str:
+    """The command that a message names."""
+    return resuming(only_run())
+
+
 def test_a_loss_that_is_not_finite(said: Said) -> None:
     found = errors(said('"toy"', '{ name = "toy", bad_step = 2 }', code=1))
-    resume = f"lab resume {only_run()}"
+    resume = going_on()
     assert found == (
         "error: seed 0: 'loss/class' became NaN or infinite at or before step 4\n"
         f"  = go on from the start at a lower rate: {resume} --set trainer.optimizer.lr=0.0001\n"
@@ -508,7 +514,7 @@ def test_a_fault_during_training_fails_its_run(said: Said) -> None:
     assert re.fullmatch(
         rf"{words}\n  --> {re.escape(str(ODD))}:\d+\n{FAULT}\n"
         rf"  = the traceback is in {only_run()}/traceback.txt\n"
-        rf"  = `lab resume {only_run()}` tries again from the last checkpoint",
+        rf"  = `{re.escape(going_on())}` tries again from the last checkpoint",
         found,
     )
     assert "raise KeyError(" in (only_run() / "traceback.txt").read_text()
@@ -553,5 +559,5 @@ def test_out_of_memory_is_told_as_such(
         "error: seed 0: out of memory: the memory is used up\n"
         "  = use a smaller batch_size, or smaller networks\n"
         f"  = the traceback is in {only_run()}/traceback.txt\n"
-        f"  = `lab resume {only_run()}` tries again from the last checkpoint"
+        f"  = `{going_on()}` tries again from the last checkpoint"
     )

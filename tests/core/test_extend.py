@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.core.runs import (
     ADAPTATION,
+    PLUGIN,
     RECIPE,
     SELECTED,
     events,
@@ -288,7 +289,7 @@ def test_the_command_that_an_infinite_loss_names_works_as_it_is_printed(
     run = trained(*SOON_BROKEN, code=1)
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "at a lower rate" in line]
     words = shlex.split(line.partition(": lab ")[2])
-    assert words == ["resume", str(run), "--set", "trainer.optimizer.lr=0.02"]
+    assert words == ["resume", str(run), "--plugin", str(PLUGIN), "--set", "trainer.optimizer.lr=0.02"]
     assert lab(*words, plugin=False) == 0
     assert (facts(run)["status"], results(run)["step"]) == ("finished", 30)
     (change,) = facts(run)["changes"]

@@ -125,11 +125,11 @@ def test_what_a_launcher_could_not_do_is_told_and_can_be_done_later(
     error = capsys.readouterr().err
     folder = only_run()
     assert "error: b, seed 0: no machine for b, seed 0\n" in error
-    assert f"`lab resume {folder}` tries again" in error
+    assert f"`lab resume {folder} --plugin " in error and "` tries again" in error
     assert states(folder) == ["finished", "pending"]
     assert Path("places.txt").read_text().split() == [f"{folder}/a-seed0", f"{folder}/b-seed0"]
     assert "toy_accuracy/train" in (folder / "results.md").read_text()
-    assert lab("resume", folder, "--set", "run.launcher='in_turn'", toys=False) == 0
+    assert lab("resume", folder, "--set", "run.launcher='in_turn'", "--trust", toys=False) == 0
     assert states(folder) == ["finished", "finished"]
 
 
@@ -142,7 +142,7 @@ def test_a_run_that_a_launcher_leaves_without_a_word_has_failed(
     assert "error: a, seed 1: its launcher has not started it\n" in error
     for name in ("b, seed 0", "b, seed 1"):
         assert f"  = failed too: {name}: its launcher has not started it\n" in error
-    assert f"`lab resume {only_run()}` tries again" in error
+    assert f"`lab resume {only_run()} --plugin " in error and "` tries again" in error
     assert states(only_run()) == ["finished", "pending"]
 
 

@@ -313,10 +313,10 @@ def test_a_plugin_file_that_has_changed_is_told(
 ) -> None:
     assert lab("run", recipe, "--plugin", watcher, *watching("'watcher'")) == 0
     capsys.readouterr()
-    assert lab(command, only_run(), toys=False) == 0  # with the files that it was started with
+    assert lab(command, only_run(), "--trust", toys=False) == 0  # with the files that it was started with
     assert CHANGED not in capsys.readouterr().err
     watcher.write_text(WATCHER + "\n# another line\n")
-    assert lab(command, only_run(), toys=False) == 0
+    assert lab(command, only_run(), "--trust", toys=False) == 0
     said = capsys.readouterr().err
     assert said.count(CHANGED) == 1 and f"plugin file {watcher} {CHANGED}\n" in said
 
@@ -340,7 +340,7 @@ def test_a_plugin_file_that_is_gone_is_named(
 ) -> None:
     assert lab("run", recipe, "--plugin", watcher, *watching("'watcher'")) == 0
     watcher.unlink()
-    assert lab("resume", only_run(), toys=False) == 2
+    assert lab("resume", only_run(), "--trust", toys=False) == 2
     assert f"error: there is no plugin file {watcher}\n" in capsys.readouterr().err
 
 

@@ -74,9 +74,11 @@ class ToyTrainer(TrainerBase):
 
 
 def _misbehave(step: int) -> None:
-    """End the process at a step, in the way that TOY_END says, such as KILL:13."""
+    """End the process at a step, in the way that TOY_END says, such as KILL:13; of several, TOY_RANK's."""
     name, _, at = os.environ.get("TOY_END", ":-1").partition(":")
-    if step == int(at):
+    if step == int(at) and os.environ.get("TOY_RANK", "0") == os.environ.get("RANK", "0"):
+        if name == "FAULT":
+            raise RuntimeError("a fault of the toy's")
         os.kill(os.getpid(), signal.Signals[f"SIG{name}"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -20,7 +21,7 @@ from pluglab.experiments.session import new_session, session_of
 from pluglab.experiments.summary import comparison_of
 from pluglab.figures import html_image
 from pluglab.plain import plain
-from pluglab.plugins.loading import load_plugins
+from pluglab.plugins.loading import load_plugins, trusting
 from pluglab.protocols import DataContext, Table
 from pluglab.recipe.layers import nested, read_override
 from pluglab.recipe.positions import TomlSource, parse_toml
@@ -79,19 +80,21 @@ def load(
     step: int | None = None,
     data_root: str | Path | None = None,
     plugins: Sequence[str | Path] = (),
+    trust: bool = False,
     sets: Sequence[str] = (),
     **overrides: Any,
 ) -> TrainedModel:
     """The model of a run: of the checkpoint of `step`, else of the reported one, or the newest.
 
-    `run` is the folder of one run. `plugins` are files to load instead of those that the run was started
-    with. `overrides`, and `sets` as `--set` gives them, say where data lie now, where that matters, or on
-    what to compute: `run={"device": "cpu"}`, "data.train.path=DIR". Raises `UserError` where there is no such
-    model.
+    `run` is the folder of one run. `plugins` are files to load; those that the run was started with are
+    programs, and run only where they are named here, or `trust` says so. `overrides`, and `sets` as `--set`
+    gives them, say where data lie now, where that matters, or on what to compute: `run={"device": "cpu"}`,
+    "data.train.path=DIR". Raises `UserError` where there is no such model.
     """
     folder = Path(run)
     files = [Path(file) for file in plugins]
-    session = session_of(folder, _path(data_root), files, load_plugins(files), _echo)
+    with trusting() if trust else nullcontext():
+        session = session_of(folder, _path(data_root), files, load_plugins(files), _echo)
     sources = tuple(_source(key, value) for key, value in overrides.items())
     return load_model(folder, session, step, Changes(tuple(sets), sources))
 
@@ -164,7 +167,7 @@ class Runs:
 
     def load(self, name: str | None = None) -> TrainedModel:
         """The model of the only run, or of the one of that name."""
-        return load(self._only(name))
+        return load(self._only(name), trust=True)  # its plugin files have just been run
 
     def _only(self, name: str | None) -> Path:
         folders = self.folders

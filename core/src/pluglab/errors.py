@@ -7,12 +7,19 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+LONGEST_LINE = 200  # signs of a line that an error shows
+MOST_PROBLEMS = 20  # of a recipe that an error shows
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
     """A text for a terminal: signs that would steer it, as a file's name may hold them, are spelled out."""
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def shortened(text: str, length: int = 80) -> str:
+    """The beginning of a text that is longer than a person would read."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 class LabError(Exception):
@@ -67,13 +74,15 @@ class Span:
 
     def render(self, note: str = "") -> list[str]:
         gutter = " " * len(str(self.line))
+        first = max(0, self.column - LONGEST_LINE // 2) if len(self.text) > LONGEST_LINE else 0
+        shown = self.text[first : first + LONGEST_LINE]
         # A tab stays a tab, so that the caret stands below its word.
-        before = re.sub(r"[^\t]", " ", self.text[: self.column - 1])
-        caret = before + "^" * max(1, self.length)
+        before = re.sub(r"[^\t]", " ", self.text[first : self.column - 1])
+        caret = before + "^" * max(1, min(self.length, len(shown) - len(before)))
         return [
             f"{gutter}--> {self.source}:{self.line}",
             f"{gutter} |",
-            f"{self.line} | {self.text}",
+            f"{self.line} | {shown}",
             f"{gutter} | {caret} {note}".rstrip(),
         ]
 
@@ -128,7 +137,9 @@ class RecipeError(UserError):
         super().__init__(first.message, help=first.ways_out, where=where or "")
 
     def render(self) -> str:
-        return "\n\n".join(problem.render() for problem in self.problems)
+        more = len(self.problems) - MOST_PROBLEMS
+        rest = [f"error: and {more} more"] if more > 0 else []
+        return "\n\n".join([*(problem.render() for problem in self.problems[:MOST_PROBLEMS]), *rest])
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

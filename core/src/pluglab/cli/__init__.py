@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 import warnings
+from contextlib import nullcontext
 from typing import Any
 
 from pluglab.cli import garbage, stand_ins, threads
 from pluglab.cli.invoked import as_invoked
 from pluglab.cli.output import lasting
-from pluglab.errors import LabError, printable
+from pluglab.errors import LabError, UserError, printable, shortened
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `lab`. Exits 0 done, 1 failed, 2 wrong input, 130 or 143 interrupted and saved."""
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    words = [word for word in given if word != "--debug"]
+    words = [word for word in given if word not in ("--debug", "--trust")]
     warnings.showwarning = _show_warning
     # A notebook names a backend that only its own kernel has; nothing here draws into a notebook.
     os.environ["MPLBACKEND"] = "Agg"
+    trust = "--trust" in given
     if arguments is not None:  # a caller in Python keeps its own streams, and its garbage
-        sys.exit(_run(words, debug))
+        sys.exit(_run(words, debug, trust))
     if os.name == "posix":
         sys.stdout, sys.stderr = lasting(sys.stdout), lasting(sys.stderr)
     threads.choose()
     garbage.importing()
     stand_ins.allow()
-    code = _run(words, debug)
+    code = _run(words, debug, trust)
     garbage.leaving()
     sys.exit(code)
 
 
-def _run(words: list[str], debug: bool) -> int:
+def _run(words: list[str], debug: bool, trust: bool) -> int:
     from pluglab.cli.app import build_app
-    from pluglab.plugins.loading import load_plugins
+    from pluglab.plugins.loading import load_plugins, trusting
 
     try:
-        app = build_app(load_plugins())
-        app(words, prog_name="lab")
+        with trusting() if trust else nullcontext():
+            app = build_app(load_plugins())
+            app(words, prog_name="lab")
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
     except stand_ins.Needed:
@@ -56,6 +60,9 @@ def _run(words: list[str], debug: bool) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            _show(UserError(f"{error.strerror}: {shortened(str(error.filename))}").render(), error, debug)
+            return UserError.exit_code
         from pluglab.storage.failures import as_error
 
         stand_ins.begin_again(sys.argv[1:])

@@ -35,6 +35,7 @@ EPILOG = """
 Begin with `lab list recipes`, `lab run RECIPE --dry-run` and `lab run RECIPE`.
 
 LAB_PLUGINS=a,b limits which plugins load. `--debug` with any command shows the traceback of an error.
+`--trust` runs the plugin files, which are programs, that a run's own record names: of people whom you trust.
 """
 
 

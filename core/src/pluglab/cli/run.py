@@ -160,6 +160,7 @@ def carry_out(experiment: Experiment, session: Session) -> None:
     """Run what is left of an experiment, and report. Raises `RunError` where a run failed."""
     from pluglab.errors import RunError
     from pluglab.experiments.execute import execute
+    from pluglab.storage.run_folder import resuming
 
     garbage.imported()
     execute(experiment, session)
@@ -168,7 +169,7 @@ def carry_out(experiment: Experiment, session: Session) -> None:
     if experiment.failures:
         label, error = next(iter(experiment.failures.items()))
         others = [f"failed too: {n}: {e.message}" for n, e in experiment.failures.items() if n != label]
-        resume = f"`lab resume {shlex.quote(str(experiment.folder))}` tries again from the last checkpoint"
+        resume = f"`{resuming(experiment.folder)}` tries again from the last checkpoint"
         help = [*error.help, *others, resume]
         raise RunError(f"{label}: {error.message}", help=help, where=error.where) from error
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import shlex
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -25,9 +24,14 @@ from pluglab.engine.hardware import LabFabric
 from pluglab.engine.initial_weights import differences
 from pluglab.engine.meters import Clock, Health, Meter
 from pluglab.engine.notices import Notices
-from pluglab.engine.rng_state import random_state, restore_random_state, seed_everything
+from pluglab.engine.rng_state import (
+    random_state,
+    random_states,
+    restore_random_state,
+    seed_everything,
+)
 from pluglab.engine.selection import Promises, Selector, Taint, visible_history
-from pluglab.engine.signals import Signals
+from pluglab.engine.signals import Agreement, Signals, interrupted
 from pluglab.errors import RunError, UserError
 from pluglab.plugins.returned import check_findings, check_logs
 from pluglab.protocols import Batch, EvaluationContext, Progress, RunInfo, Trainer
@@ -35,12 +39,14 @@ from pluglab.recipe.layers import leaves_of
 from pluglab.recipe.recipe import EvaluatorUse, Recipe
 from pluglab.seeds import derived_seed
 from pluglab.storage.checkpoints import Checkpoints
-from pluglab.storage.run_folder import FORMAT, RunFolder
+from pluglab.storage.run_folder import FORMAT, RunFolder, resuming
 from pluglab.storage.saving import Saving
 from pluglab.training.accumulation import Accumulation
 from pluglab.training.optimizers import Settings, change_settings, settings_of
 from pluglab.training.trainer import learning_rates, modules_of, optimizers_of, set_mode
 
+UNSAVED = 1 << 16
+"""Above all numbers of signals: a checkpoint that cannot be written ends the training as well."""
 SHOWN = 3  # differences that an error names
 
 
@@ -71,6 +77,7 @@ class Engine:
         self.selector, self.signals = Selector(recipe, run_data.hidden(), promises), Signals()
         self.taint = Taint(_hashes_of(run_data), promises)
         self._mark = (0, 0.0)
+        self.agreement, self.halted = Agreement(fabric.world_size), 0
         fabric.begin()
         self.trainer = self._build()
         self.streams = self._streams()
@@ -129,7 +136,15 @@ class Engine:
         self.health = Health(state["health"])
         if self.fabric.scaler is not None and state["scaler"]:
             self.fabric.scaler.load_state_dict(state["scaler"])
-        restore_random_state(state["random"])
+        self._go_on_drawing([state["random"], *state.get("random_of_others", [])])
+
+    def _go_on_drawing(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Each process takes up the random state that it had; one that is new begins one of its own."""
+        rank = self.fabric.global_rank
+        if rank < len(states):
+            restore_random_state(states[rank])
+        else:
+            seed_everything(derived_seed("rank", self.recipe.seed, rank, self.step))
 
     def resume(self) -> bool:
         """Go to the newest whole checkpoint; False where there is none. Raises `UserError` if all are another
@@ -169,9 +184,11 @@ class Engine:
         Never a model that has gone wrong.
         """
         self._check_sound()
+        random = random_states(self.fabric.world_size)
         if self.fabric.is_global_zero:
             self._tell_saved(wait=True)
-            self.saving.begin(self.state_dict(), self.step, keep=self.selector.best.get("step"))
+            state = {**self.state_dict(), "random_of_others": random[1:]}
+            self.saving.begin(state, self.step, keep=self.selector.best.get("step"))
             self._tell_saved(wait=wait)
         self.fabric.barrier()
 
@@ -212,17 +229,35 @@ class Engine:
         return self.step >= self.total or self.selector.exhausted
 
     def _train_until(self, stop: int) -> None:
+        """At least one step, so that what is due after a step is never done twice."""
         with self.clock.spent("training"):
-            while self.step < stop and self.signals.received is None and not self.saving.failed:
-                batch = {role: stream.batch(self.step) for role, stream in self.streams.items()}
-                progress = Progress(self.step, self.total)
-                with self.fabric.batch():
-                    for part in self._parts(batch):
-                        logs = self.trainer.step(part, progress)
-                        check_logs(self.trainer, logs)
-                        self.meter.add({**logs, **self._gradient_norms()})
-                self.total_was_read |= progress.total_was_read
-                self.step += 1
+            self._step()
+            while self.step < stop and not self._halts():
+                self._step()
+
+    def _step(self) -> None:
+        batch = {role: stream.batch(self.step) for role, stream in self.streams.items()}
+        progress = Progress(self.step, self.total)
+        with self.fabric.batch():
+            for part in self._parts(batch):
+                logs = self.trainer.step(part, progress)
+                check_logs(self.trainer, logs)
+                self.meter.add({**logs, **self._gradient_norms()})
+        self.total_was_read |= progress.total_was_read
+        self.step += 1
+
+    def _halts(self) -> bool:
+        """Whether to stop before the next step, in which all processes agree."""
+        wanted = self.signals.received or (UNSAVED if self.saving.failed else 0)
+        self.halted = self.agreement.of_last_time(wanted)
+        return bool(self.halted)
+
+    def _stops(self) -> bool:
+        """Whether a signal has come to any process. Raises `RunError` where the one that saves cannot."""
+        self.halted = max(self.halted, self.agreement.now(self.signals.received or 0))
+        if self.halted == UNSAVED:
+            raise RunError("the checkpoint could not be written by the process that writes it")
+        return bool(self.halted)
 
     def _parts(self, batch: Mapping[str, Batch]) -> Iterator[Mapping[str, Batch]]:
         """The batch in one part, or in those whose gradients add up to a step."""
@@ -255,14 +290,15 @@ class Engine:
         if self.step % options.log_every == 0 or self.step == self.total:
             self._log()
         improved = self.step < self.total and self.evaluate_due()
-        stopping = self.signals.received is not None
+        stopping = self._stops()
         if self.selector.exhausted:
             self._end_early()
         periods = options.checkpoint_every, options.run.keep_every
         due = any(self.step % period == 0 for period in periods if period)
         if due or improved or stopping or self._is_over():
             self.save(wait=stopping or self._is_over())
-        self.signals.check(f"after step {self.step} of {self.total}")
+        if stopping:
+            raise interrupted(self.halted, f"after step {self.step} of {self.total}")
 
     def _end_early(self) -> None:
         if self.step % self.recipe.options.log_every:
@@ -325,10 +361,10 @@ class Engine:
         self._tell_saved(wait=True)
         steps = self.checkpoints.steps()
         words = f"from step {steps[-1]}" if steps else "from the start"
-        run = shlex.quote(str(self.info.folder))
-        remedies = [f"go on {words} at a lower rate: lab resume {run} {' '.join(sets)}"] if sets else []
+        resume = resuming(self.info.folder)
+        remedies = [f"go on {words} at a lower rate: {resume} {' '.join(sets)}"] if sets else []
         if self.fabric.hardware.precision != "32":
-            remedies.append(f"go on {words} in float32: lab resume {run} --set run.precision=32")
+            remedies.append(f"go on {words} in float32: {resume} --set run.precision=32")
         return remedies
 
     # Evaluation -----------------------------------------------------------------------------------
@@ -387,7 +423,8 @@ class Engine:
         outcomes = []
         with self.look():
             for use in self.recipe.evaluators:
-                self.signals.check("while evaluating")
+                if self._stops():
+                    raise interrupted(self.halted, "while evaluating")
                 outcomes.append(self.evaluate(use, folder, afterwards=afterwards))
         return {"step": self.step, **together(outcomes)}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import distributed
 
 
 def seed_everything(seed: int) -> None:
@@ -27,6 +28,15 @@ def random_state() -> dict[str, Any]:
         "python": random.getstate(),
         "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
     }
+
+
+def random_states(world_size: int) -> list[dict[str, Any]]:
+    """The states of all processes in their order; each gets them."""
+    states: list[Any] = [random_state()]
+    if world_size > 1:
+        states = [None] * world_size
+        distributed.all_gather_object(states, random_state())
+    return states
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from pluglab.plugins.loading import left_out
 from pluglab.plugins.returned import check_failures
 from pluglab.protocols import Job, Launcher
 from pluglab.storage.failures import clear_frames, recording_failures
-from pluglab.storage.run_folder import RunFolder, start_facts
+from pluglab.storage.run_folder import RunFolder, resuming, start_facts
 
 
 def execute(experiment: Experiment, session: Session) -> None:
@@ -34,7 +33,7 @@ def execute(experiment: Experiment, session: Session) -> None:
     try:
         failures = _launch(experiment, session)
     except InterruptedRunError as error:
-        error.help = (f"go on with: lab resume {shlex.quote(str(experiment.folder))}",)
+        error.help = (f"go on with: {resuming(experiment.folder)}",)
         raise
     except UserError as error:
         if not any(run.is_held() for run in experiment.runs):  # by another process; else something is written

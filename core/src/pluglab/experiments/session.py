@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from pluglab.engine.hardware import LabFabric, resolve_hardware
 from pluglab.errors import UserError
 from pluglab.observers.console import progress_bar
-from pluglab.plugins.loading import Plugins, load_plugins
+from pluglab.plugins.loading import Plugins, is_trusting, load_plugins
 from pluglab.protocols import DataContext
 from pluglab.recipe.keys import Machine
 from pluglab.storage.run_folder import RunFolder, run_folders
@@ -86,12 +87,12 @@ def session_of(
     plugins: Plugins,
     echo: Callable[[str], None],
 ) -> Session:
-    """A session for the run in `folder`, with the data root and the plugin files that it was started with,
-    unless others are given. Whether plugins have changed since is told."""
+    """A session for the run in `folder`, with the data root and, where they are trusted, the plugin files
+    that it was started with, unless others are given. Whether plugins have changed since is told."""
     run = run_folders(folder)[0]
     facts = run.read()
     recorded: Mapping[str, str] = facts.get("plugin_files", {})
-    again = [*files] or [Path(name) for name in recorded]
+    again = [*files] or trusted_files(recorded, folder)
     if again and not files:
         plugins = load_plugins(again)
     before = facts.get("data_root")
@@ -101,6 +102,24 @@ def session_of(
     for note in changed_plugins(facts, plugins):
         session.log(note)
     return session
+
+
+def trusted_files(recorded: Iterable[str], folder: Path) -> list[Path]:
+    """The plugin files that a run's record names. Raises `UserError` where nobody has said to trust it: a run
+    folder is data, which a stranger may have made, and a plugin file is a program."""
+    files = [Path(name) for name in recorded]
+    if any(not file.is_absolute() for file in files):
+        raise UserError(
+            f"{folder} names plugin files by relative paths, which `lab run` never does",
+            help=["name those that you know: --plugin FILE"],
+        )
+    if files and not is_trusting():
+        named = " ".join(f"--plugin {shlex.quote(str(file))}" for file in files)
+        raise UserError(
+            f"{folder} was made with a plugin file; that is a program, and does not run by itself",
+            help=[f"if you know it, name it again: {named}", "--trust runs whatever the run's record names"],
+        )
+    return files
 
 
 def _bases(run: RunFolder, facts: Mapping[str, Any]) -> tuple[Path, ...]:

@@ -14,6 +14,7 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
@@ -54,7 +55,23 @@ class PluginReport:
     heavy: tuple[str, ...] = field(default=(), compare=False)
 
 
+_trusting: ContextVar[bool] = ContextVar("trusting", default=False)
 _packages: set[str] = set()
+
+
+@contextlib.contextmanager
+def trusting() -> Iterator[None]:
+    """Inside, plugin files run that only a run's record names."""
+    token = _trusting.set(True)
+    try:
+        yield
+    finally:
+        _trusting.reset(token)
+
+
+def is_trusting() -> bool:
+    """Whether the person has said so."""
+    return _trusting.get()
 
 
 def is_plugin_code(module: str) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pluglab.errors import Problem, RecipeError, Span, UserError
+from pluglab.recipe.installed import installed_recipe
 from pluglab.recipe.positions import KeyPath, TomlSource, parse_toml, read_toml
 
 SHARED = ("run", "title", "table")  # what the runs of an experiment have in common
@@ -68,7 +69,8 @@ class Tree:
 
     def _merged(self, old: Any, new: Any, path: KeyPath, origin: Origin) -> Any:
         if not isinstance(new, Mapping):
-            self._forget_below(path)
+            if isinstance(old, (Mapping, list)):
+                self._forget_below(path)
             return copy.deepcopy(new)
         if _changes_items(old, new):
             return self._merged_items(old, new, path, origin)
@@ -172,7 +174,9 @@ def read_bases(source: TomlSource, at: KeyPath, chain: tuple[Path, ...]) -> Iter
         span = source.locate(place, value=True)
         file = chain[-1].parent / base
         if not is_file(file):
-            help = ["the path is relative to the recipe that extends it"]
+            file = installed_recipe(base) or file
+        if not is_file(file):
+            help = ["the path is relative to the recipe that extends it, or the name of an installed one"]
             raise RecipeError([Problem(f"there is no recipe '{base}' to extend", span, help=help)])
         if file.resolve() in [known.resolve() for known in chain]:
             help = [" -> ".join(str(known) for known in (*chain, file))]

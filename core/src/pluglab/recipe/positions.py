@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from pluglab.bounded import read_bounded
 from pluglab.errors import KeyPath as KeyPath
 from pluglab.errors import Problem, RecipeError, Span, UserError
 
@@ -25,8 +26,15 @@ _STRING = re.compile(
     r"#[^\n]*",
     re.S,
 )
+LARGEST = 1 << 20
+"""Bytes of a recipe: the longest of ours has 5,000."""
+DEEPEST = 40
+MOST_VALUES = 5000
 SHOWN = 8  # recipes that stand beside one that is not there
 _GAP = re.compile(r"(?:[\s,]|#[^\n]*)*")
+_BLANKS = re.compile(r"\s*")
+_INDENT = re.compile(r"[ \t]*")
+_BARE_VALUE = re.compile(r"[^,\]}\n#]*")
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ def span_at(source: str, text: str, start: int, end: int) -> Span:
 def read_toml(path: Path) -> TomlSource:
     """Read a TOML file. Raises `UserError` or `RecipeError` with the place of a syntax error."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")  # Windows editors begin a file with a mark
+        text = read_bounded(path, LARGEST).decode("utf-8-sig")  # Windows editors begin a file with a mark
     except FileNotFoundError:
         raise UserError(f"there is no recipe {path}", help=_neighbors(path)) from None
     except IsADirectoryError:
@@ -95,7 +103,28 @@ def parse_toml(text: str, name: str) -> TomlSource:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError([_syntax_problem(error, text, name)]) from None
+    except RecursionError:
+        raise UserError(f"{name} is nested too deeply to be read") from None
+    _check_extent(data, name)
     return TomlSource(name, text, data)
+
+
+def _check_extent(data: dict[str, Any], name: str) -> None:
+    """Raises `UserError` for what no recipe can be, before anything looks at it that takes long or recurs."""
+    level: list[Any] = [data]
+    values = depth = 0
+    while level:
+        inner = [item.values() if isinstance(item, dict) else item for item in level if _holds(item)]
+        level = [item for items in inner for item in items]
+        values, depth = values + len(level), depth + bool(inner)
+        if depth > DEEPEST:
+            raise UserError(f"{name} is nested too deeply: more than {DEEPEST} tables or lists in each other")
+        if values > MOST_VALUES:
+            raise UserError(f"{name} has more than {MOST_VALUES:,} values; that is no recipe")
+
+
+def _holds(value: Any) -> bool:
+    return isinstance(value, (dict, list))
 
 
 def _syntax_problem(error: tomllib.TOMLDecodeError, text: str, name: str) -> Problem:
@@ -127,7 +156,7 @@ class _Scanner:
             position = self._statement(position)
 
     def _statement(self, start: int) -> int:
-        start += len(self.text[start:]) - len(self.text[start:].lstrip())
+        start = _end(_BLANKS, self.text, start)
         if start >= len(self.text):
             return start
         if self.text[start] == "#":
@@ -167,7 +196,7 @@ class _Scanner:
         for part, place in _parts(dotted):
             path = (*path, part)
             self.source._keys.setdefault(path, place)
-        begin = equals + 1 + len(self.text[equals + 1 :]) - len(self.text[equals + 1 :].lstrip(" \t"))
+        begin = _end(_INDENT, self.text, equals + 1)
         end = self._value(begin, path)
         self.source._values[path] = (begin, end)
         return end
@@ -181,7 +210,7 @@ class _Scanner:
         string = _STRING.match(self.text, start)
         if string and string[0][0] in "\"'":
             return string.end()
-        return start + len(re.split(r"[,\]}\n#]", self.bare[start:], maxsplit=1)[0].rstrip())
+        return start + len(self.bare[start : _end(_BARE_VALUE, self.bare, start)].rstrip())
 
     def _item(self, start: int, path: KeyPath) -> int:
         end = self._value(start, path)
@@ -197,8 +226,13 @@ class _Scanner:
 
     def _skip(self, position: int) -> int:
         """Past blanks, commas and comments."""
-        found = _GAP.match(self.text, position)
-        return found.end() if found else position
+        return _end(_GAP, self.text, position)
+
+
+def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
+    """Where a pattern that fits an empty text, too, ends."""
+    found = pattern.match(text, start)
+    return found.end() if found else start
 
 
 def _blank(text: str) -> str:

@@ -40,7 +40,7 @@ class History:
 
     def events(self) -> list[dict[str, Any]]:
         """All of them, oldest first; none where there is no file yet."""
-        return [json.loads(line) for line in self._lines()]
+        return [event for _, event in self._lines()]
 
     def training(self) -> list[dict[str, Any]]:
         """The events of the training alone, without evaluations that were made afterwards."""
@@ -67,36 +67,47 @@ class History:
         """Begin with what another run did until its checkpoint of `step`."""
         lines = list(parent._lines())
         end = _end_of(step, lines)
-        kept = [line for line in lines[:end] if json.loads(line).get("step", 0) <= step]
+        kept = [line for line, event in lines[:end] if event.get("step", 0) <= step]
         write_file(self.path, "".join(kept).encode())
 
-    def _lines(self) -> Iterator[str]:
-        """Lines written to their end: a crash can cut only the last one, or leave it as zero bytes."""
+    def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each line with its event. A crash can cut the last line, or leave it as zero bytes; one that the
+        disk has damaged is left out as well, and blocks nothing."""
         if self.path.exists():
             text = self.path.read_text(encoding="utf-8", errors="replace")
             for line in text.splitlines(keepends=True):
-                if line.endswith("\n") and line.startswith("{"):
-                    yield line
+                event = _event_of(line) if line.endswith("\n") else None
+                if event is not None:
+                    yield line, event
 
 
-def _lines_until(step: int, lines: list[str]) -> list[str]:
+def _event_of(line: str) -> dict[str, Any] | None:
+    """None where the line is none of ours."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("type"), str) else None
+
+
+def _lines_until(step: int, lines: list[tuple[str, dict[str, Any]]]) -> list[str]:
     """What the checkpoint of `step` knows of: the lines before its own, how earlier sessions ended, and what
     was found afterwards of checkpoints that are still there."""
-    events = [json.loads(line) for line in lines]
     end = _end_of(step, lines)
-    known = [
-        (i < end or event.get("afterwards", False)) and event.get("step", 0) <= step
-        for i, event in enumerate(events)
-    ]
-    ended = [event["type"] in ("run_started", "run_finished") for event in events]
-    return [line for line, keep, session in zip(lines, known, ended, strict=True) if keep or session]
+
+    def is_kept(i: int, event: Event) -> bool:
+        known = (i < end or event.get("afterwards", False)) and event.get("step", 0) <= step
+        return known or event["type"] in ("run_started", "run_finished")
+
+    return [line for i, (line, event) in enumerate(lines) if is_kept(i, event)]
 
 
-def _end_of(step: int, lines: list[str]) -> int:
+def _end_of(step: int, lines: list[tuple[str, dict[str, Any]]]) -> int:
     """How many lines there are until that of the checkpoint of `step`.
 
     A crash can come between a checkpoint and its line; then all lines count.
     """
-    events = enumerate(map(json.loads, lines))
-    saved = [i for i, event in events if event["type"] == "checkpoint" and event["step"] == step]
+    saved = [
+        i for i, (_, event) in enumerate(lines) if event["type"] == "checkpoint" and event.get("step") == step
+    ]
     return saved[-1] + 1 if saved else len(lines)

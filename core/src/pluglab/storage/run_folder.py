@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import secrets
+import shlex
 import shutil
 import sys
 import time
@@ -24,6 +25,7 @@ from typing import Any
 import tomli_w
 
 import pluglab
+from pluglab.bounded import read_bounded
 from pluglab.errors import UserError
 from pluglab.plain import plain
 from pluglab.storage.atomic import write_file
@@ -31,6 +33,8 @@ from pluglab.storage.commit import commit_of
 from pluglab.storage.history import History
 
 FORMAT = 2  # of run folders; 1 was that of pluglab 0.1
+LARGEST_JSON = 64 << 20
+"""Bytes of a JSON file that we wrote: results with the tables of many looks have some hundred thousand."""
 _RECIPE, _RUN, _RESULTS, _EXPERIMENT = "recipe.toml", "run.json", "results.json", "experiment.json"
 _TABLE, _TAGS = "results.md", "tags.json"
 
@@ -292,7 +296,10 @@ class ExperimentFolder:
         )
 
     def runs(self) -> list[RunFolder]:
-        return [RunFolder(self.path / str(name)) for name in read_json(self.path / _EXPERIMENT)["runs"]]
+        names = read_json(self.path / _EXPERIMENT).get("runs", [])
+        if not isinstance(names, list) or any(name != Path(str(name)).name for name in names):
+            raise UserError(f"{self.path / _EXPERIMENT} is damaged: its runs are no names of folders in it")
+        return [RunFolder(self.path / name) for name in names]
 
 
 def is_run(folder: Path) -> bool:
@@ -311,6 +318,13 @@ def run_folders(folder: Path) -> list[RunFolder]:
         return ExperimentFolder(folder).runs()
     help = ["give a folder that `lab run` made; `lab list runs` lists them"]
     raise UserError(f"{folder} is no run folder", help=help)
+
+
+def resuming(folder: Path) -> str:
+    """The command that goes on with a run or an experiment, its plugin files named."""
+    files = next((list(run.read().get("plugin_files", {})) for run in run_folders(folder)), [])
+    words = ["lab", "resume", str(folder), *(word for file in files for word in ("--plugin", file))]
+    return shlex.join(words)
 
 
 def find_runs(root: Path) -> list[Path]:
@@ -363,10 +377,10 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object that we wrote. Raises `UserError` if it is missing or not JSON."""
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(read_bounded(path, LARGEST_JSON))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: this is no run folder of pluglab") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} is damaged: it holds no JSON object")

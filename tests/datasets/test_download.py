@@ -27,6 +27,9 @@ class Mirror:
         self.ranges: list[str | None] = []
         self.cuts: list[int] = []
         self.honours_ranges = True
+        self.says: dict[str, str] = {}
+        self.says_once: dict[str, str] = {}
+        self.redirects_to = ""
         self.delay = 0.0
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, self))
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
@@ -44,6 +47,11 @@ class Handler(BaseHTTPRequestHandler):
         mirror, wanted = self.mirror, self.headers.get("Range")
         mirror.ranges.append(wanted)
         time.sleep(mirror.delay)
+        if mirror.redirects_to:
+            self.send_response(302)
+            self.send_header("Location", mirror.redirects_to)
+            self.end_headers()
+            return
         if self.path == "/missing":
             self.send_error(404)
             return
@@ -56,9 +64,19 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        for name, value in {**mirror.says, **mirror.says_once}.items():
+            self.replace_header(name, value)
+        mirror.says_once = {}
         self.end_headers()
         end = mirror.cuts.pop(0) if mirror.cuts else len(content)
         self.wfile.write(content[start:end])
+
+    def replace_header(self, name: str, value: str) -> None:
+        """Say this in place of what is true."""
+        self._headers_buffer = [line for line in self._headers_buffer if not line.startswith(name.encode())]
+        self.send_header(name, value)
 
     def log_message(self, *args: object) -> None:
         pass
@@ -235,3 +253,65 @@ def test_two_at_once_fetch_it_once(mirror: Mirror, transfer: Transfer) -> None:
         thread.join()
     assert_whole(transfer)
     assert mirror.ranges == [None]
+
+
+# What nobody should take --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unknown(tmp_path: Path, bars: Bars) -> Transfer:
+    """A transfer of a file whose checksum nobody publishes."""
+    return Transfer(tmp_path / "file.bin", None, bars, timeout=5)
+
+
+def refused(urls: list[str], transfer: Transfer) -> str:
+    with pytest.raises(DownloadError) as raised:
+        download(urls, transfer)
+    assert not transfer.target.exists()
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["http://example.org/x", "ftp://example.org/x"])
+def test_only_tls_is_spoken(unknown: Transfer, url: str) -> None:
+    assert "only https is spoken" in refused([url], unknown)
+
+
+@pytest.mark.parametrize("url", ["http://192.0.2.1/x", "ftp://192.0.2.1/x"])
+def test_a_redirection_goes_nowhere_else(mirror: Mirror, unknown: Transfer, url: str) -> None:
+    mirror.redirects_to = url
+    assert "only https is spoken" in refused([mirror.url()], unknown)
+
+
+def test_a_page_is_no_file(mirror: Mirror, unknown: Transfer) -> None:
+    mirror.says = {"Content-Type": "text/html; charset=utf-8"}
+    assert "log in" in refused([mirror.url()], unknown)
+
+
+def test_a_length_that_is_no_number_is_told(mirror: Mirror, unknown: Transfer) -> None:
+    mirror.says = {"Content-Length": "abc"}
+    assert "its length is 'abc'" in refused([mirror.url()], unknown)
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_a_file_without_an_end_is_given_up(mirror: Mirror, tmp_path: Path, bars: Bars, said: bool) -> None:
+    mirror.says = {} if said else {"Content-Length": ""}
+    transfer = Transfer(tmp_path / "file.bin", None, bars, timeout=5, largest=len(CONTENT) // 2)
+    words = "1,048,576 bytes, more than" if said else "it does not end"
+    assert words in refused([mirror.url()], transfer)
+
+
+def test_another_range_than_was_asked_for_starts_again(mirror: Mirror, unknown: Transfer) -> None:
+    unknown.part.write_bytes(CONTENT[:1000])
+    mirror.says_once = {"Content-Range": "bytes 5-9/10"}
+    assert download([mirror.url()], unknown).read_bytes() == CONTENT
+    assert mirror.ranges == ["bytes=1000-", None]
+
+
+def test_a_file_without_a_checksum_stays_what_it_was(mirror: Mirror, unknown: Transfer) -> None:
+    assert download([mirror.url()], unknown).read_bytes() == CONTENT
+    unknown.target.unlink()
+    assert "when first fetched" in refused([mirror.url("another")], unknown)
+    assert download([mirror.url()], unknown).read_bytes() == CONTENT
+    unknown.target.unlink()
+    unknown.note.unlink()  # as the message says
+    assert download([mirror.url("another")], unknown).read_bytes() == b"x" * len(CONTENT)

@@ -1,24 +1,32 @@
-"""One file from the first mirror that works: resumed where it was cut, verified, renamed only when whole."""
+"""One file from the first mirror that works: resumed where it was cut, verified, renamed only when whole.
+
+Only TLS is spoken, but to this machine itself. A file whose checksum nobody publishes has the one that it had
+when it was first fetched, which is noted beside it.
+"""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import http.client
+import ipaddress
+import re
 import ssl
+import urllib.parse
 import urllib.request
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from filelock import FileLock
 
 from pluglab.protocols import ProgressBar
-from pluglab.storage.atomic import put_in_place
+from pluglab.storage.atomic import put_in_place, write_file
 
 CHUNK = 1 << 18
+LARGEST = 8 << 30  # bytes; the largest file that a data set here has is 1.3 GB
 Track = Callable[[str, int], ProgressBar]
 # Not all of OSError: a full disk is not a mirror's fault.
 NETWORK_ERRORS = (
@@ -43,7 +51,7 @@ class Transfer:
     """Where a file goes and how it is fetched. `md5` is None where nobody publishes a checksum.
 
     `timeout`: seconds without a single byte. `attempts`: connections to one mirror; each goes on where the
-    one before was cut.
+    one before was cut. `largest`: bytes that a file may have.
     """
 
     target: Path
@@ -51,10 +59,16 @@ class Transfer:
     track: Track
     timeout: float = 20.0
     attempts: int = 3
+    largest: int = LARGEST
 
     @property
     def part(self) -> Path:
         return self.target.with_name(self.target.name + ".part")
+
+    @property
+    def note(self) -> Path:
+        """Holds the SHA-256 of a file without a published checksum, as it was first fetched."""
+        return self.target.with_name(self.target.name + ".sha256")
 
 
 def download(urls: Sequence[str], transfer: Transfer) -> Path:
@@ -106,25 +120,80 @@ def _from_one(url: str, transfer: Transfer) -> None:
 def _transfer(url: str, transfer: Transfer) -> None:
     start = _size(transfer.part)
     headers = {"User-Agent": "pluglab-datasets"} | ({"Range": f"bytes={start}-"} if start else {})
-    with urllib.request.urlopen(
-        urllib.request.Request(url, headers=headers), timeout=transfer.timeout
-    ) as reply:
+    if not url.startswith("file:"):  # a copy that somebody has here
+        _refuse_open(url)
+    request = urllib.request.Request(url, headers=headers)
+    with _OPENER.open(request, timeout=transfer.timeout) as reply:
         if reply.status != http.HTTPStatus.PARTIAL_CONTENT:
             start = 0
-        length = int(reply.headers.get("Content-Length") or 0)
+        elif not _goes_on(reply, start):
+            transfer.part.unlink()
+            raise _WrongContentError("it does not go on where it was asked to")
+        _refuse_page(reply)
+        length = _length(reply)
         total = start + length if length else 0
+        if total > transfer.largest:
+            raise _WrongContentError(f"it has {total:,} bytes, more than {transfer.largest:,}")
         with (
             transfer.part.open("ab" if start else "wb") as file,
             transfer.track(f"downloading {transfer.target.name}", total) as bar,
         ):
             bar.advance(start)
-            _copy(reply, file, bar)
+            _copy(reply, file, bar, transfer.largest - start)
     if total and _size(transfer.part) < total:
         raise http.client.HTTPException(f"cut after {_size(transfer.part):,} of {total:,} bytes")
 
 
-def _copy(reply: http.client.HTTPResponse, file: IO[bytes], bar: ProgressBar) -> None:
+def _refuse_open(url: str) -> None:
+    """Raises for an address that anybody on the way could answer for."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_here(parts.hostname or "")):
+        raise _WrongContentError("only https is spoken")
+
+
+def _is_here(host: str) -> bool:
+    """Whether it is this machine."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows no redirection to where we would not have gone by ourselves."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        _refuse_open(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_Redirects)
+
+
+def _goes_on(reply: http.client.HTTPResponse, start: int) -> bool:
+    found = re.match(r"bytes (\d+)-", reply.headers.get("Content-Range", ""))
+    return found is not None and int(found[1]) == start
+
+
+def _refuse_page(reply: http.client.HTTPResponse) -> None:
+    """Raises for a page, as a network that wants one to log in sends in place of anything."""
+    if reply.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
+        raise _WrongContentError("it is a web page; does the network want you to log in?")
+
+
+def _length(reply: http.client.HTTPResponse) -> int:
+    """What is to come, in bytes; 0 where that is not said."""
+    said = reply.headers.get("Content-Length") or "0"
+    if not said.isdecimal():
+        raise http.client.HTTPException(f"its length is '{said[:20]}', no number")
+    return int(said)
+
+
+def _copy(reply: http.client.HTTPResponse, file: IO[bytes], bar: ProgressBar, most: int) -> None:
     while chunk := reply.read(CHUNK):
+        most -= len(chunk)
+        if most < 0:
+            raise _WrongContentError("it does not end")
         file.write(chunk)
         bar.advance(len(chunk))
 
@@ -132,12 +201,24 @@ def _copy(reply: http.client.HTTPResponse, file: IO[bytes], bar: ProgressBar) ->
 def _verify(transfer: Transfer) -> None:
     found = md5_of(transfer.part)
     if transfer.md5 is None:
-        wrong = _gzip_fault(transfer.part) if transfer.target.suffix in (".gz", ".tgz") else ""
+        zipped = transfer.target.suffix in (".gz", ".tgz")
+        wrong = (_gzip_fault(transfer.part) if zipped else "") or _changed(transfer)
     else:
         wrong = "" if transfer.md5 == found else f"its MD5 is {found}, not {transfer.md5}"
     if wrong:
         transfer.part.unlink()
         raise _WrongContentError(wrong)
+
+
+def _changed(transfer: Transfer) -> str:
+    """What is wrong with a file that was fetched before and was another one then; '' if nothing is."""
+    with transfer.part.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if not transfer.note.exists():
+        write_file(transfer.note, f"{found}\n".encode())
+    before = transfer.note.read_text().strip()
+    remedy = f"delete {transfer.note} to take it"
+    return "" if found == before else f"its SHA-256 is {found}, and was {before} when first fetched; {remedy}"
 
 
 def _gzip_fault(path: Path) -> str:

@@ -17,7 +17,7 @@ from pluglab_datasets.reading import reading
 from pluglab_datasets.splits import check_labels
 
 FOLDERS = ("MNIST/raw", "MNIST")
-MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
+MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/",)
 
 
 def _file(name: str, packed: str, plain: str) -> OfficialFile:

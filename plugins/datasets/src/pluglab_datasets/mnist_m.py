@@ -17,10 +17,7 @@ from pluglab_datasets.prepared import DigitOptions, Part, PreparedDataset, cente
 
 PHOTOS = OfficialFile(
     "BSR_bsds500.tgz",
-    tuple(
-        f"{host}/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz"
-        for host in ("https://www2.eecs.berkeley.edu", "http://www.eecs.berkeley.edu")
-    ),
+    ("https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz",),
     unpacked=("BSR",),
 )
 # The release is at no address that a program can fetch from, so it is read where it is present.

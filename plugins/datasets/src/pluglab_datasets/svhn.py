@@ -14,13 +14,13 @@ from pluglab_datasets.reading import reading
 from pluglab_datasets.splits import check_labels
 
 UNREAD = ("SVHN/train.tar.gz", "SVHN/test.tar.gz")  # format 1, whole photographs
-URL = "http://ufldl.stanford.edu/housenumbers/"
+URL = "https://ufldl.stanford.edu/housenumbers/"
 
 
 def _file(name: str, md5: str) -> OfficialFile:
     return OfficialFile(
         f"SVHN/{name}",
-        (URL + name, URL.replace("http:", "https:") + name),
+        (URL + name,),
         md5,
         ((name, md5),),
         unread=UNREAD,

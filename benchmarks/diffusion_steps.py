@@ -1,10 +1,11 @@
-"""Sampling steps against accuracy and seconds, of a trained class-conditional diffusion model.
+"""Sampling steps against accuracy and seconds, of trained class-conditional diffusion models.
 
-    python benchmarks/diffusion_steps.py RUN --out steps --data-root DIR
+    python benchmarks/diffusion_steps.py RUN... --out steps --data-root DIR
 
-RUN is the folder of a finished `ddpm` run on labeled images. Each sampler draws the same number of images of
-every class with each number of steps; `digit_classifier`, trained on the run's data set, reads them. Seconds
-are those of drawing alone, after one batch to warm up. It writes steps.md and steps.png.
+Each RUN is the folder of a finished run of `ddpm`, `flow_matching` or `edm` on labeled images, all on the
+same. Each sampler draws the same number of images of every class with each number of steps;
+`digit_classifier`, trained on the runs' data set, reads them. Seconds are CPU seconds of drawing alone, all
+threads together, after one batch to warm up. It writes steps.md and steps.png.
 """
 
 from __future__ import annotations
@@ -25,22 +26,23 @@ from pluglab.experiments.session import cache_folder
 from pluglab.observers.console import progress_bar
 from pluglab.protocols import DataContext
 from pluglab.recipe.resolve import make
-from pluglab.style import UNKNOWN, look
+from pluglab.style import look
 from pluglab.trained import TrainedModel
 from pluglab_plots.canvas import new_plot, save, styled
 
 STEPS = {
-    "dpm_solver_pp_2m": (4, 6, 8, 10, 12, 15, 20, 25),
-    "ddim": (6, 10, 15, 20, 25, 50),
-    "ddpm": (50, 100, 200),
+    "dpm_solver_pp_2m": (2, 3, 4, 6, 8, 12, 25),
+    "euler": (3, 4, 6, 8, 12, 25),
+    "heun": (2, 3, 4, 6, 12),
+    "ddpm": (25, 50),
 }
-REFERENCE = ("ddpm", 200)  # ancestral sampling: what fewer steps must reach, minus one point
 
 
 @dataclass(frozen=True)
 class Row:
     """What one sampler did in so many steps: percent of images read as the class asked for, and seconds."""
 
+    model: str
     sampler: str
     steps: int
     accuracy: float
@@ -49,21 +51,24 @@ class Row:
 
 def measure(model: TrainedModel, extractor: Any, arguments: argparse.Namespace) -> Iterable[Row]:
     """A row each sampler and number of steps that the model has levels for."""
-    size = arguments.batch_size
+    size, levels = arguments.batch_size, model.trainer.process.timesteps
     labels = torch.arange(arguments.n) % len(model.classes_to_ask)
-    for sampler, counts in STEPS.items():
-        for steps in (count for count in counts if count <= model.trainer.config.timesteps):
+    for sampler in arguments.sampler or STEPS:
+        for steps in (count for count in arguments.steps or STEPS[sampler] if count <= (levels or count)):
             options = tomllib.loads(
                 "\n".join([f'sampler.name = "{sampler}"', f"steps = {steps}", *arguments.set])
             )
             model.sample(size, labels[:size], seed=1, batch_size=size, **options)
-            began = time.perf_counter()
+            began = time.process_time()
             images = model.sample(arguments.n, labels, batch_size=size, **options)
-            seconds = time.perf_counter() - began
+            seconds = time.process_time() - began
             on_device = images.to(model.fabric.device).split(500)
             guesses = torch.cat([extractor(part).logits.argmax(1).cpu() for part in on_device])
-            row = Row(sampler, steps, 100 * guesses.eq(labels).double().mean().item(), seconds)
-            print(f"{sampler:18} {steps:4} steps {row.accuracy:6.2f} % {row.seconds:7.1f} s", flush=True)
+            row = Row(model.name, sampler, steps, 100 * guesses.eq(labels).double().mean().item(), seconds)
+            print(
+                f"{model.name:14} {sampler:18} {steps:4} steps {row.accuracy:6.2f} % {row.seconds:7.1f} s",
+                flush=True,
+            )
             yield row
 
 
@@ -77,43 +82,50 @@ def classifier(model: TrainedModel, dataset: Component, data_root: Path | None) 
 
 
 def as_markdown(rows: Sequence[Row], notes: Sequence[str]) -> str:
-    head = ["| sampler | steps | read as asked, % | seconds |", "|---|---|---|---|"]
-    lines = [f"| `{r.sampler}` | {r.steps} | {r.accuracy:.2f} | {r.seconds:.1f} |" for r in rows]
+    head = ["| model | sampler | steps | read as asked, % | CPU seconds |", "|---|---|---|---|---|"]
+    lines = [
+        f"| `{r.model}` | `{r.sampler}` | {r.steps} | {r.accuracy:.1f} | {r.seconds:.1f} |" for r in rows
+    ]
     return "\n".join([*head, *lines, "", *notes]) + "\n"
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Accuracy against steps, and against seconds."""
+    """A panel a model: accuracy against seconds, the number of steps at each point."""
+    models = list(dict.fromkeys(row.model for row in rows))
     with styled():
-        figure = new_plot(9, 3.6)
+        figure = new_plot(1.5 + 3.6 * len(models), 3.8)
         figure.suptitle("Images that a classifier reads as the class asked for", fontsize=11)
-        for axes, key in zip(figure.subplots(1, 2, sharey=True), ("steps", "seconds"), strict=True):
-            _panel(axes, rows, key)
-        figure.axes[0].set_ylabel("read as asked, %")
-        figure.axes[0].legend()
+        panels = figure.subplots(1, len(models), sharey=True, sharex=True, squeeze=False)[0]
+        for axes, model in zip(panels, models, strict=True):
+            _panel(axes, [row for row in rows if row.model == model])
+            axes.set_title(model, fontsize=10)
+        panels[0].set_ylabel("read as asked, %")
+        panels[-1].legend(loc="lower right")
         save(figure, path)
 
 
-def _panel(axes: Any, rows: Sequence[Row], key: str) -> None:
+def _panel(axes: Any, rows: Sequence[Row]) -> None:
     for index, sampler in enumerate(STEPS):
         own, style = [row for row in rows if row.sampler == sampler], look(index)
         lines = {"color": style.color, "marker": style.marker, "linestyle": style.line}
-        axes.plot([getattr(r, key) for r in own], [r.accuracy for r in own], label=sampler, **lines)
-    for accuracy in [row.accuracy for row in rows if (row.sampler, row.steps) == REFERENCE]:
-        words = "200 ancestral steps, minus 1 point"
-        axes.axhline(accuracy - 1, color=UNKNOWN, linestyle=":", linewidth=1, label=words)
+        axes.plot([row.seconds for row in own], [row.accuracy for row in own], label=sampler, **lines)
+        for row in own:
+            place = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center", "fontsize": 7}
+            axes.annotate(str(row.steps), (row.seconds, row.accuracy), color=style.color, **place)
     axes.set_xscale("log")
-    axes.set_xlabel(key)
+    axes.set_xlabel("CPU seconds")
 
 
 def main() -> None:
     arguments = _arguments()
-    model = pluglab.load(arguments.run, step=arguments.checkpoint, data_root=arguments.data_root)
-    if not model.classes_to_ask:
-        raise SystemExit(f"{arguments.run} holds an unconditional model: no class can be asked for")
-    extractor = classifier(model, model.recipe.data["train"].dataset, arguments.data_root)
-    rows = list(measure(model, extractor, arguments))
-    own = extractor.notes["network's own accuracy"]
+    rows, extractor = list[Row](), None  # one network reads the images of all models
+    for run in arguments.run:
+        model = pluglab.load(run, step=arguments.checkpoint, data_root=arguments.data_root)
+        if not model.classes_to_ask:
+            raise SystemExit(f"{run} holds an unconditional model: no class can be asked for")
+        extractor = extractor or classifier(model, model.recipe.data["train"].dataset, arguments.data_root)
+        rows += measure(model, extractor, arguments)
+    own = "" if extractor is None else extractor.notes["network's own accuracy"]
     notes = [
         f"{arguments.n:,} images, {arguments.batch_size} at once; {model.fabric.hardware.summary()}, "
         f"{torch.get_num_threads()} threads. Classifier: {own}",
@@ -127,7 +139,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("run", type=Path, help="run folder of a trained, class-conditional ddpm")
+    parser.add_argument("run", type=Path, nargs="+", help="run folder of a trained, class-conditional model")
     parser.add_argument(
         "--out", type=Path, default=Path("steps"), help="files to write, without their endings"
     )
@@ -135,6 +147,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=250)
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--checkpoint", type=int, help="step of the checkpoint; else the reported one")
+    parser.add_argument("--sampler", action="append", choices=list(STEPS), help="only this; may be repeated")
+    parser.add_argument("--steps", type=int, action="append", help="only so many; may be repeated")
     parser.add_argument("--set", action="append", default=[], help="option of sampling, as guidance=2.0")
     return parser.parse_args()
 

@@ -36,6 +36,8 @@ from pluglab_datasets.image_folder import ImageFolder
 from pluglab_datasets.mnist import MNIST
 from pluglab_datasets.transforms import RandomAffine, Standardize
 from pluglab_diffusion.ddpm import DDPM
+from pluglab_diffusion.edm import EDM
+from pluglab_diffusion.flow_matching import FlowMatching
 from pluglab_domain_adaptation.adda import ADDA
 from pluglab_domain_adaptation.dann import DANN
 from pluglab_domain_adaptation.dsn import DSN
@@ -47,8 +49,10 @@ from pluglab_metrics.accuracy import Accuracy
 from pluglab_metrics.quality import GenerationQuality
 
 
-def trainers(dann: DANN, dcgan: DCGAN, ddpm: DDPM, vae: VAE, adda: ADDA) -> list[Trainer]:
-    return [dann, dcgan, ddpm, vae, adda]
+def trainers(
+    dann: DANN, dcgan: DCGAN, ddpm: DDPM, flow: FlowMatching, edm: EDM, vae: VAE, adda: ADDA
+) -> list[Trainer]:
+    return [dann, dcgan, ddpm, flow, edm, vae, adda]
 
 
 def capable(

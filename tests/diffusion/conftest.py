@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import pathlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +15,7 @@ from torch import Tensor
 from pluglab.plugins.registry import Registry
 from pluglab.protocols import Batch, ImageSpec, Progress
 from pluglab.recipe.resolve import make
-from pluglab_diffusion.process import Level, Process
-from pluglab_diffusion.sampling import times
+from pluglab_diffusion.process import DiscreteProcess, Path, Spacing
 from tests.registries import registry_of
 
 CLASSES = ("a", "b", "c")
@@ -30,7 +29,9 @@ def registry() -> Registry:
 
 @pytest.fixture(scope="session")
 def goldens() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((Path(__file__).parent / "goldens" / "diffusers.json").read_text())
+    found: dict[str, Any] = json.loads(
+        (pathlib.Path(__file__).parent / "goldens" / "diffusers.json").read_text()
+    )
     return found
 
 
@@ -42,11 +43,13 @@ def spec_of(
 
 @pytest.fixture
 def build(registry: Registry) -> Callable[..., Any]:
-    """A small DDPM, set up in one process on the CPU, in float32; `spec` is the shape of its images."""
+    """A small trainer, `ddpm` unless another is named, set up in one process on the CPU, in float32; `spec`
+    is the shape of its images."""
 
-    def build(seed: int = 0, spec: ImageSpec | None = None, **options: Any) -> Any:
+    def build(seed: int = 0, spec: ImageSpec | None = None, name: str = "ddpm", **options: Any) -> Any:
         torch.manual_seed(seed)
-        component = make(registry, "trainer", "ddpm", **{"denoiser": SMALL, "timesteps": 50, **options})
+        own = {"timesteps": 50} if name == "ddpm" else {}
+        component = make(registry, "trainer", name, **{"denoiser": SMALL, **own, **options})
         trainer = component.build({"train": spec or spec_of()})
         trainer.setup(Fabric(accelerator="cpu", devices=1))
         return trainer
@@ -59,8 +62,9 @@ def schedule(registry: Registry, name: str, timesteps: int = 1000, **options: An
     return alphas_cumprod
 
 
-def path_of(alphas_cumprod: Tensor, steps: int, spacing: float = 1.0) -> list[Level]:
-    return Process(alphas_cumprod).levels(times(len(alphas_cumprod), steps, spacing))
+def path_of(alphas_cumprod: Tensor, steps: int, spacing: Spacing = 1.0) -> Path:
+    process = DiscreteProcess(alphas_cumprod)
+    return process.path(process.times(steps, spacing))
 
 
 def batch_at(step: int, size: int = 8, count: int = 6) -> dict[str, Batch]:

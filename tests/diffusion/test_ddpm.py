@@ -12,7 +12,7 @@ from pluglab.errors import UserError
 from pluglab.protocols import Batch, Progress
 from pluglab.recipe.resolve import Resolver, make
 from pluglab_diffusion.denoisers import NO_CLASS
-from pluglab_diffusion.process import noised, target
+from pluglab_diffusion.prediction import noised, target
 from pluglab_diffusion.sampling import AddedNoise, Sampling
 
 from .conftest import batch_at, spec_of, train
@@ -246,7 +246,7 @@ def test_guidance_exaggerates_the_class(build, registry):
     firsts = []
     for w in (0.0, 1.0, 3.0):
         set_sampling(trainer, registry, guidance=w, clip=False)
-        (level, *_) = trainer.process.levels([99])
+        (level, *_) = trainer.process.path([99])
         firsts.append(trainer.clean_image(torch.zeros(1, 1, 2, 2), level, torch.tensor([2])))
     none, plain, strong = firsts
     torch.testing.assert_close(plain - none, torch.full((1, 1, 2, 2), -3 * level.sigma))
@@ -327,7 +327,7 @@ def test_clipping_is_of_every_guess(build, registry):
     for clip in (True, False):
         trainer = build()
         set_sampling(trainer, registry, clip=clip)
-        (level, *_) = trainer.process.levels([0])
+        (level, *_) = trainer.process.path([0])
         far = trainer.clean_image(torch.full((1, 1, 8, 8), 3.0), level, torch.tensor([0]))
         assert (far.max() <= 1) == clip
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -15,7 +16,7 @@ from pluglab_diffusion.denoisers.base import sinusoids
 from .conftest import spec_of
 
 DIGITS = tuple("0123456789")
-NAMES = ["unet", "double_conv", "residual"]
+NAMES = ["unet", "double_conv", "residual", "dit"]
 
 
 def network(registry, name, size=28, colors=3, classes=10, timesteps=1000, **options) -> nn.Module:
@@ -30,6 +31,7 @@ def small(registry, name, **more) -> nn.Module:
         "residual": {"channels": 32, "blocks": 1},
         "unet": {"channels": [8, 16], "blocks": [1, 1]},
         "double_conv": {},
+        "dit": {"width": 16, "depth": 2, "heads": 2},
     }
     return network(registry, name, **{**options[name], **more})
 
@@ -163,6 +165,7 @@ def wake(net: nn.Module) -> None:
         ("unet", 28, {"patch": 2}, "28 x 28: it wants multiples of 8"),
         ("residual", 30, {}, "images of 30 x 30: it wants multiples of 4"),
         ("double_conv", 7, {}, "7 x 7: it wants 8 pixels or more"),
+        ("dit", 30, {}, "30 x 30: it wants multiples of 4"),
     ],
 )
 def test_sizes_that_cannot_be_halved_are_a_clear_error(registry, name, size, options, words):
@@ -181,12 +184,16 @@ def test_images_need_not_be_square(registry):
 @pytest.mark.parametrize("shape", [(2, 16, 16), (4, 16, 24), (3, 24, 16), (1, 17, 16), (3, 7, 9), (1, 1, 1)])
 def test_every_shape_is_trained_on_and_drawn_or_refused(build, name, shape):
     """One that cannot be halved is refused before training; any number of channels will do."""
-    options = {"residual": {"channels": 32, "blocks": 1}, "unet": {"channels": [8, 16], "blocks": [1, 1]}}
+    options = {
+        "residual": {"channels": 32, "blocks": 1},
+        "unet": {"channels": [8, 16], "blocks": [1, 1]},
+        "dit": {"width": 16, "depth": 1, "heads": 2, "patch": 2},
+    }
     denoiser = {"name": name, **options.get(name, {})}
     channels, height, width = shape
     spec = spec_of(height, channels, width=width)
-    divisor = {"unet": 2, "residual": 4, "double_conv": 1}[name]
-    if height % divisor or width % divisor or min(height, width) < 8:
+    divisor = {"unet": 2, "residual": 4, "double_conv": 1, "dit": 2}[name]
+    if height % divisor or width % divisor or (min(height, width) < 8 and name != "dit"):
         with pytest.raises(UserError, match=f"cannot take images of {height} x {width}: it wants") as told:
             build(spec=spec, denoiser=denoiser)
         assert told.value.help
@@ -233,3 +240,88 @@ def test_patches_keep_the_size_of_the_image(registry, patch):
     x = torch.randn(2, 3, 32, 32)
     assert net(x, torch.tensor([0, 1]), torch.tensor([0, NO_CLASS])).shape == x.shape
     assert net.stem.in_channels == 3 * patch**2
+
+
+# The transformer ------------------------------------------------------------------------------------------
+
+SIZES = {"S": (384, 12, 6, 33), "B": (768, 12, 12, 130), "L": (1024, 24, 16, 458), "XL": (1152, 28, 16, 675)}
+
+
+def dit_by_hand(width: int, depth: int, patch: int, channels: int, outputs: int, classes: int) -> int:
+    """Layers of the paper's code (facebookresearch/DiT), without the fixed positions."""
+    block = linear(width, 3 * width) + linear(width, width) + linear(width, 4 * width, width)
+    total = linear(patch**2 * channels, width) + linear(256, width, width) + (classes + 1) * width
+    total += depth * (block + linear(width, 6 * width))
+    return total + linear(width, 2 * width) + linear(width, patch**2 * outputs)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_papers_sizes_have_its_parameters(registry, size):
+    """Table 4: of latents 32 x 32 x 4 of 1,000 classes, whose network also predicts a variance a channel."""
+    width, depth, heads, millions = SIZES[size]
+    with torch.device("meta"):
+        net = network(registry, "dit", 32, 4, classes=1000, patch=2, width=width, depth=depth, heads=heads)
+    assert count(net) == dit_by_hand(width, depth, 2, 4, 4, 1000)
+    printed = dit_by_hand(width, depth, 2, 4, 8, 1000) + net.positions.numel()
+    assert abs(printed / 1e6 - millions) < 0.6
+    if size == "S":
+        assert printed == 32_963_360
+
+
+def test_the_size_for_a_cpu(registry):
+    assert count(network(registry, "dit")) == dit_by_hand(192, 6, 4, 3, 3, 10) == 4_179_888
+
+
+def test_blocks_of_a_transformer_are_the_identity_at_first_and_the_output_zero(registry):
+    net = network(registry, "dit", size=8)
+    h, emb = torch.randn(2, 4, 192), torch.randn(2, 192)
+    assert torch.equal(net.blocks[0](h, emb), h)
+    assert not net(torch.randn(2, 3, 8, 8), torch.tensor([0, 9]), torch.tensor([0, 1])).any()
+
+
+def test_a_block_is_what_the_paper_draws(registry):
+    """Figure 3, with torch's own attention and layer norm."""
+    (block,) = network(registry, "dit", size=8, width=16, depth=1, heads=2).blocks
+    wake(block)
+    torch_attention = nn.MultiheadAttention(16, 2, batch_first=True)
+    torch_attention.in_proj_weight.data, torch_attention.in_proj_bias.data = (
+        block.qkv.weight.data,
+        block.qkv.bias.data,
+    )
+    torch_attention.out_proj.load_state_dict(block.proj.state_dict())
+    h, emb = torch.randn(3, 4, 16), torch.randn(3, 16)
+    b1, g1, a1, b2, g2, a2 = block.modulation(emb)[:, None].chunk(6, dim=-1)
+    x = nn.functional.layer_norm(h, (16,), eps=1e-6) * (1 + g1) + b1
+    h1 = h + a1 * torch_attention(x, x, x)[0]
+    x = nn.functional.layer_norm(h1, (16,), eps=1e-6) * (1 + g2) + b2
+    hidden = nn.functional.gelu(block.mlp[0](x), approximate="tanh")
+    torch.testing.assert_close(block(h, emb), h1 + a2 * block.mlp[2](hidden), rtol=1e-4, atol=1e-5)
+
+
+def test_tokens_know_where_they_are(registry):
+    """Tokens of a column share the first half, those of a row the second, as in the paper's code."""
+    net = network(registry, "dit", size=12, width=32, heads=2)
+    places = net.positions.view(3, 3, 32)
+    assert torch.equal(places[0, 1, :16], places[2, 1, :16])
+    assert torch.equal(places[1, 0, 16:], places[1, 2, 16:])
+    assert len(torch.unique(net.positions, dim=0)) == 9
+    assert places[2, 1, 0].item() == pytest.approx(math.sin(1)) and places[2, 1, 16].item() == pytest.approx(
+        math.sin(2)
+    )
+
+
+def test_patches_come_back_to_their_places(registry):
+    """With no blocks but the identity, an output layer that undoes the first is the image again."""
+    net = network(registry, "dit", size=8, colors=1, width=16, patch=4, heads=2, depth=1)
+    with torch.no_grad():
+        net.positions.zero_()
+        net.tokens.weight.copy_(torch.eye(16))
+        net.out.weight.copy_(torch.eye(16))
+    net.norm = nn.Identity()
+    x = torch.randn(2, 1, 8, 8)
+    torch.testing.assert_close(net(x, torch.tensor([1, 2]), torch.tensor([0, 1])), x)
+
+
+def test_heads_must_divide_the_width(registry):
+    with pytest.raises(UserError, match="`heads` that divide its `width` of 192"):
+        make(registry, "denoiser", "dit", heads=5)

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from pluglab_diffusion.process import Process, image_of, min_snr_weight, noised, target
+from pluglab_diffusion.prediction import image_of, min_snr_weight, noised, target
+from pluglab_diffusion.process import DiscreteProcess
 
 from .conftest import schedule
 
@@ -14,7 +15,7 @@ PREDICTIONS = ["epsilon", "x0", "v"]
 
 def test_diffusers_adds_the_same_noise_and_has_the_same_velocity(registry, goldens):
     golden = {key: torch.tensor(value) for key, value in goldens["forward"].items()}
-    alpha, sigma = Process(schedule(registry, "cosine")).at(golden["t"])
+    alpha, sigma = DiscreteProcess(schedule(registry, "cosine")).at(golden["t"])
     x0, noise = golden["x0"], golden["noise"]
     torch.testing.assert_close(noised(x0, noise, alpha, sigma), golden["noised"], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(target("v", x0, noise, alpha, sigma), golden["velocity"], rtol=1e-4, atol=1e-5)
@@ -23,7 +24,7 @@ def test_diffusers_adds_the_same_noise_and_has_the_same_velocity(registry, golde
 @pytest.mark.parametrize("kind", PREDICTIONS)
 def test_a_perfect_prediction_gives_the_image_back(registry, kind):
     x0, noise = torch.randn(2, 50, 1, 4, 4, dtype=torch.float64)
-    process = Process(schedule(registry, "cosine", 50))
+    process = DiscreteProcess(schedule(registry, "cosine", 50))
     alpha, sigma = process.at(torch.arange(50))
     x = noised(x0, noise, alpha, sigma)
     found = image_of(kind, target(kind, x0, noise, alpha, sigma), x, alpha, sigma)
@@ -42,6 +43,6 @@ def test_min_snr_weights_make_one_loss_of_all_predictions(kind):
 
 
 def test_snr_is_the_ratio_of_the_variances(registry):
-    process = Process(schedule(registry, "linear", 20))
+    process = DiscreteProcess(schedule(registry, "linear", 20))
     alpha, sigma = process.at(torch.tensor([7]))
     assert math.isclose(process.snr[7].item(), (alpha / sigma).item() ** 2, rel_tol=1e-5)

@@ -11,8 +11,8 @@ import torch
 
 from pluglab.errors import UserError
 from pluglab.recipe.resolve import make
-from pluglab_diffusion.process import CLEAN, Level, Process, image_of
-from pluglab_diffusion.sampling import times
+from pluglab_diffusion.prediction import image_of
+from pluglab_diffusion.process import CLEAN, DiscreteProcess, Level
 
 from .conftest import path_of, schedule
 
@@ -39,11 +39,11 @@ def network_of(prediction):
 
 
 def test_one_ancestral_step_is_that_of_diffusers(registry, goldens):
-    process = Process(schedule(registry, "linear"))
+    process = DiscreteProcess(schedule(registry, "linear"))
     assert len(goldens["ddpm_step"]) == 12
     for golden in goldens["ddpm_step"]:
         x, noise, after = (torch.tensor(golden[k], dtype=torch.float64) for k in ("x", "noise", "after"))
-        path = process.levels([golden["t"], golden["t_after"]])[:2]
+        path = process.path([golden["t"], golden["t_after"]])[:2]
         denoise, drawn = network_of(golden["prediction"]), lambda x, noise=noise: noise
         found = run(registry, "ddpm", denoise, x, path, drawn, variance=golden["variance"])[-1]
         torch.testing.assert_close(found, after, rtol=1e-4, atol=1e-5)
@@ -168,26 +168,34 @@ def test_deterministic_samplers_draw_no_noise(registry, name):
 # Levels ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spacing", [1, 1.5, 2, 3])
+def times_of(timesteps, steps, spacing):
+    return DiscreteProcess(cosine_shares(timesteps)).times(steps, spacing)
+
+
+def cosine_shares(timesteps):
+    return torch.cos(torch.linspace(0.01, 0.99, timesteps, dtype=torch.float64) * math.pi / 2).square()
+
+
+@pytest.mark.parametrize("spacing", [1, 1.5, 2, 3, "karras"])
 @pytest.mark.parametrize("timesteps", [7, 200, 1000])
 def test_levels_fall_strictly_from_the_last_for_every_number_of_steps(timesteps, spacing):
     for steps in range(1, timesteps + 1, max(1, timesteps // 40)):
-        found = times(timesteps, steps, spacing)
+        found = times_of(timesteps, steps, spacing)
         assert len(found) == steps and found[0] == timesteps - 1 and found[-1] >= 0
         assert all(a > b for a, b in pairwise(found))
-    assert times(timesteps, timesteps, spacing) == list(range(timesteps))[::-1]
+    assert times_of(timesteps, timesteps, spacing) == list(range(timesteps))[::-1]
 
 
 def test_levels_by_hand():
-    assert times(1000, 4, 1) == [999, 749, 499, 249]
-    assert times(1000, 4, 2) == [999, 562, 249, 62]  # 1000 (i / 4)^2 = 1000, 562.5, 250, 62.5, less one
+    assert times_of(1000, 4, 1) == [999, 749, 499, 249]
+    assert times_of(1000, 4, 2) == [999, 562, 249, 62]  # 1000 (i / 4)^2 = 1000, 562.5, 250, 62.5, less one
 
 
 def test_more_steps_than_levels_are_an_error():
     with pytest.raises(
         UserError, match="51 sampling steps are more than the model's 50 noise levels"
     ) as error:
-        times(50, 51, 1)
+        times_of(50, 51, 1)
     assert "50" in error.value.help[0]
 
 

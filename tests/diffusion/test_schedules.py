@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pluglab.errors import UserError
-from pluglab_diffusion.process import Process, check_levels
+from pluglab_diffusion.process import DiscreteProcess, check_levels
 
 from .conftest import schedule
 
@@ -106,7 +106,7 @@ def test_a_sigmoid_may_rise_and_a_constant_variance_is_a_schedule(registry):
 
 def test_levels_are_those_of_the_schedule_and_end_clean(registry):
     alphas_cumprod = schedule(registry, "linear", 10)
-    levels = Process(alphas_cumprod).levels([9, 4, 0])
+    levels = DiscreteProcess(alphas_cumprod).path([9, 4, 0])
     assert [level.t for level in levels] == [9, 4, 0, -1]
     for level in levels:
         assert math.isclose(level.alpha**2 + level.sigma**2, 1)
@@ -114,5 +114,5 @@ def test_levels_are_those_of_the_schedule_and_end_clean(registry):
         assert math.isclose(level.alpha**2, signal)
     assert math.isclose(levels[1].log_snr, math.log(levels[1].alpha / levels[1].sigma))
     assert levels[-1].log_snr == math.inf
-    zero = Process(schedule(registry, "linear", 10, zero_terminal_snr=True)).levels([9])
+    zero = DiscreteProcess(schedule(registry, "linear", 10, zero_terminal_snr=True)).path([9])
     assert zero[0].log_snr == -math.inf

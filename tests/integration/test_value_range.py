@@ -16,7 +16,7 @@ from pluglab.recipe.recipe import recipe_file
 from tests.integration.conftest import Lab
 from tests.registries import registry_of
 
-GENERATORS = ["dcgan", "sngan", "sagan", "stylegan2_lite", "acgan", "ddpm", "vae"]
+GENERATORS = ["dcgan", "sngan", "sagan", "stylegan2_lite", "acgan", "ddpm", "edm", "vae"]
 RECIPE = """
 steps = 1
 trainer = "TRAINER"

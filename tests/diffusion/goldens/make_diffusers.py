@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EDMDPMSolverMultistepScheduler,
+    EDMEulerScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchHeunDiscreteScheduler,
+    HeunDiscreteScheduler,
+)
+from diffusers.schedulers import scheduling_edm_euler
 from torch import Tensor
 
 SHAPE = (2, 1, 2, 2)
@@ -121,6 +131,84 @@ def chain(name: str, scheduler: Any, prediction: str, **options: float) -> dict[
     }
 
 
+# Continuous levels -------------------------------------------------------------------------------------
+# Schedulers of these compute in float32. `levels` are the scheduler's sigmas, the last of them 0.
+
+
+def edm() -> list[dict[str, Any]]:
+    """Chains at Karras' sigmas of F = tanh(0.8 c_in x + c_noise): Euler, with and without churn, and 2M."""
+    churn = {"churn": 4.0, "churn_min": 0.05, "churn_max": 50.0, "churn_noise": 1.003}
+    theirs = {"s_churn": 4.0, "s_tmin": 0.05, "s_tmax": 50.0, "s_noise": 1.003}
+    return [
+        edm_chain("euler", EDMEulerScheduler(sigma_data=0.6), {}, {}),
+        edm_chain("euler", EDMEulerScheduler(), churn, theirs),
+        edm_chain("dpm_solver_pp_2m", EDMDPMSolverMultistepScheduler(euler_at_final=True), {}, {}),
+    ]
+
+
+def edm_chain(name: str, scheduler: Any, options: dict[str, float], theirs: Any) -> dict[str, Any]:
+    """With churn the network must see the noisier x, which the scheduler makes inside its step: it is made
+    here as well, of the same noise."""
+    scheduler.set_timesteps(STEPS)
+    (start,), noises, states = draws(1, 5), [noise.float() for noise in draws(STEPS, 6)], []
+    x = (start * scheduler.sigmas[0]).float()
+    scheduler.is_scale_input_called = True
+    for sigma, t, noise in zip(scheduler.sigmas[:-1], scheduler.timesteps, noises, strict=True):
+        scheduling_edm_euler.randn_tensor = lambda *shape, noise=noise, **options: noise
+        low, high = theirs.get("s_tmin", 0.0), theirs.get("s_tmax", float("inf"))
+        gamma = min(theirs.get("s_churn", 0.0) / STEPS, 2**0.5 - 1) if low <= sigma <= high else 0.0
+        hat = sigma * (1 + gamma)
+        noisier = x + (hat**2 - sigma**2) ** 0.5 * theirs.get("s_noise", 1.0) * noise
+        output = torch.tanh(0.8 * scheduler.precondition_inputs(noisier, hat) + hat.log() / 4)
+        x = scheduler.step(output, t, x, **theirs).prev_sample
+        states.append(x.tolist())
+    return {
+        "sampler": name,
+        "options": options,
+        "sigma_data": scheduler.config.sigma_data,
+        "levels": scheduler.sigmas.tolist(),
+        "start": start.tolist(),
+        "noises": [noise.tolist() for noise in noises],
+        "states": states,
+    }
+
+
+def flow() -> list[dict[str, Any]]:
+    """Chains of the velocity tanh(0.8 x + t)."""
+    euler, heun = FlowMatchEulerDiscreteScheduler(), FlowMatchHeunDiscreteScheduler()
+    euler.set_timesteps(sigmas=[1.0, 0.7, 0.4, 0.2, 0.05])
+    heun.set_timesteps(STEPS)
+    return [flow_chain("euler", euler, 1), flow_chain("heun", heun, 2)]
+
+
+def flow_chain(name: str, scheduler: Any, passes: int) -> dict[str, Any]:
+    (x,) = draws(1, 7)
+    start, states, x = x.tolist(), [], x.float()
+    for t in scheduler.timesteps:
+        x = scheduler.step(torch.tanh(0.8 * x + t / 1000), t, x).prev_sample
+        states.append(x.tolist())
+    levels = scheduler.sigmas.tolist()
+    if passes == 2:  # after each pair of passes; the last step has one
+        states, levels = [*states[1::2], states[-1]], [levels[0], *levels[1:-1:2], levels[-1]]
+    return {"sampler": name, "levels": levels, "start": start, "states": states}
+
+
+def heun() -> dict[str, Any]:
+    """A chain at Karras' sigmas of images that are not scaled: D = tanh(0.8 x / (1 + sigma))."""
+    scheduler = HeunDiscreteScheduler(prediction_type="epsilon", use_karras_sigmas=True)
+    scheduler.set_timesteps(STEPS)
+    (start,) = draws(1, 8)
+    x, states = (start * scheduler.sigmas[0]).float(), []
+    for i, t in enumerate(scheduler.timesteps):
+        sigma = scheduler.sigmas[i]
+        image = torch.tanh(0.8 * x / (1 + sigma))
+        x = scheduler.step((x - image) / sigma, t, x).prev_sample
+        states.append(x.tolist())
+    found = scheduler.sigmas.tolist()
+    levels = [found[0], *found[1:-1:2], found[-1]]
+    return {"levels": levels, "start": start.tolist(), "states": [*states[1::2], states[-1]]}
+
+
 def rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
@@ -135,6 +223,9 @@ if __name__ == "__main__":
         "forward": forward_process(),
         "ddpm_step": ddpm_step(),
         "chains": chains(),
+        "edm": edm(),
+        "flow": flow(),
+        "heun": heun(),
     }
     path = Path(__file__).with_name("diffusers.json")
     path.write_text(json.dumps(rounded(goldens)) + "\n")

@@ -1,1 +1,1 @@
-"""Diffusion models: DDPM with classifier-free guidance, its U-Nets, noise schedules and samplers."""
+"""Diffusion models: DDPM, rectified flow and EDM, with guidance, their denoisers and samplers."""

@@ -75,7 +75,7 @@ class ReverseProcess:
             label = torch.tensor([self.config.label], device=context.device)
             pass_over(trainer, self.config.label, generator)  # classes come in turn
         times, images = trainer.trajectory(1, label, generator, self.config.frames)
-        captions = [f"t = {t}" for t in times]
+        captions = [f"t = {t:g}" for t in times]
         return image_rows([("", images[:, 0], captions)], title=f"Reverse process of {self._one(trainer)}")
 
     def _one(self, trainer: Traces) -> str:

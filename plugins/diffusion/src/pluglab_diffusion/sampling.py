@@ -1,9 +1,8 @@
-"""From a trained denoiser to images: which levels are visited, and guidance towards a class."""
+"""From a trained denoiser to images: the options, guidance, and noise that samplers add."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -26,18 +25,25 @@ class Sampling(Options):
     sampler: Annotated[Component, Reference("sampler")] = named("dpm_solver_pp_2m")
     """How to get from one noise level to the next."""
     steps: int = Field(12, ge=1)
-    """Passes through the denoiser; at most T."""
+    """Steps of the sampler, each a pass through the denoiser (of `heun` two, but for the last); at most T."""
     guidance: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
     """Weight w of classifier-free guidance: 0 forgets the class, 1 is the plain conditional model at half
     the cost, more exaggerates the class. auto: 1.5, or 1 in a model that has not learned both."""
     guidance_interval: tuple[float, float] = (0.0, 1.0)
-    """Guide only where t / T lies in it; elsewhere w is 1, at half the cost (Kynkaanniemi et al. 2024)."""
+    """Guide only where t / T lies in it; elsewhere w is 1, at half the cost (Kynkaanniemi et al. 2024). Of
+    `edm` it is the place of ln(sigma) between those of sigma_min and sigma_max."""
     rescale: float = Field(0.0, ge=0, le=1)
     """Share to which a guided prediction is brought back to the spread of the unguided one (Lin et al. 2023,
     section 3.4); for large w."""
-    spacing: float = Field(1.5, ge=1, le=3)
-    """Exponent of the levels visited, t = T (i / steps)^spacing: 1 is evenly spaced, more puts more of them
-    where there is little noise."""
+    guide: str = ""
+    """A worse model to be guided away from, in place of that of no class: a run folder, or RUN@STEP for one
+    of its checkpoints (autoguidance, Karras et al. 2024). Empty: none."""
+    spacing: Annotated[float, Field(ge=1, le=3)] | Literal["auto", "karras"] = "auto"
+    """Which levels are visited. A number is the exponent of t = T (i / steps)^spacing: 1 is evenly spaced,
+    more puts more of them where there is little noise. "karras": evenly spaced in (sigma / alpha)^(1 / rho)
+    (Karras et al. 2022, eq. 5). auto: "karras" for `edm`, 1.5 for others."""
+    rho: float = Field(7.0, ge=1)
+    """The rho of spacing "karras"; more puts more levels where there is little noise."""
     clip: bool = True
     """Clip every guess of the clean image to [-1, 1]."""
     batch_size: int = Field(250, ge=1)
@@ -65,25 +71,10 @@ class Sampling(Options):
             )
         return self.guidance
 
-    def guides(self, t: int, timesteps: int) -> bool:
-        """Whether level t, counted from 0, lies in the guidance interval."""
+    def guides(self, share: float) -> bool:
+        """Whether a level at that share of the way to pure noise lies in the guidance interval."""
         low, high = self.guidance_interval
-        return low <= (t + 1) / timesteps <= high
-
-
-def times(timesteps: int, steps: int, spacing: float) -> list[int]:
-    """`steps` falling levels from T - 1 on, all different. Raises `UserError` for more steps than levels.
-
-    With `spacing` 1 they are the trailing ones of Lin et al. 2023 (section 3.3), with 2 the quadratic ones of
-    Song et al. 2021 (appendix D.2), made to begin at the last level, which is where sampling starts.
-    """
-    if steps > timesteps:
-        raise UserError(
-            f"{steps} sampling steps are more than the model's {timesteps} noise levels",
-            help=[f"choose at most {timesteps} `steps`"],
-        )
-    counted = [timesteps * ((steps - i) / steps) ** spacing for i in range(steps)]
-    return [max(math.floor(t + 0.5) - 1, steps - 1 - i) for i, t in enumerate(counted)]
+        return low <= share <= high
 
 
 def guided(network: Network, x: Tensor, t: Tensor, labels: Tensor, w: float, rescale: float = 0.0) -> Tensor:
@@ -94,8 +85,13 @@ def guided(network: Network, x: Tensor, t: Tensor, labels: Tensor, w: float, res
         return network(x, t, labels if w else nothing)
     both = network(torch.cat([x, x]), torch.cat([t, t]), torch.cat([labels, nothing]))
     conditional, free = both.chunk(2)
-    output = free + w * (conditional - free)
-    return rescaled(output, conditional, rescale) if rescale else output
+    return away(conditional, free, w, rescale)
+
+
+def away(output: Tensor, worse: Tensor, w: float, rescale: float = 0.0) -> Tensor:
+    """worse + w (output - worse), with `rescale` brought back to the spread of `output`."""
+    guided = worse + w * (output - worse)
+    return rescaled(guided, output, rescale) if rescale else guided
 
 
 def rescaled(output: Tensor, conditional: Tensor, share: float) -> Tensor:

@@ -4,7 +4,7 @@ A denoiser is a module built with the shape of the images, the number of classes
 number T of noise levels. It is called with
 
 * `x`: noisy images, float N x C x H x W;
-* `t`: their noise levels, int64 N in [0, T), where 0 is the least noise;
+* `t`: their noise levels, N in [0, T], where 0 is the least noise: int64, or float of a continuous process;
 * `labels`: int64 N; `NO_CLASS` asks for no class, as always for an unconditional model;
 
 and returns N x C x H x W: what the model predicts (the noise, the image or v).

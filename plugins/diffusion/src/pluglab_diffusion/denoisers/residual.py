@@ -78,14 +78,14 @@ class ResidualUNet(nn.Module):
 
 
 class TimeTable(nn.Module):
-    """t int64 N to N x width: a learned row a level."""
+    """t N to N x width: a learned row a level; times between two levels have the nearest."""
 
     def __init__(self, timesteps: int, width: int) -> None:
         super().__init__()
         self.table = nn.Embedding.from_pretrained(sinusoids(torch.arange(timesteps), width), freeze=False)
 
     def forward(self, t: Tensor) -> Tensor:
-        return self.table(t)
+        return self.table(t.round().long().clamp(0, self.table.num_embeddings - 1))
 
 
 class Block(nn.Module):

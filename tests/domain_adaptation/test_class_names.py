@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import pluglab
+from pluglab.cli import main
 from pluglab.errors import UserError
 
 RECIPE = {
@@ -44,6 +45,19 @@ def test_a_target_without_one_of_the_classes_is_read_rightly() -> None:
     data = {"source": folders("source", "abcd"), "target": folders("target", "acd", "acd")}
     scalars = pluglab.run({**RECIPE, "data": data}).scalars
     assert scalars["accuracy/source"] == scalars["accuracy/target"] == 100
+
+
+def test_a_run_says_which_classes_its_target_lacks(capfd: pytest.CaptureFixture[str]) -> None:
+    roles = {"source": "abcd", "target": "ac"}
+    text = 'steps = 1\nbatch_size = 4\ntrainer = "source_only"\nrun.device = "cpu"\n'
+    for role, classes in roles.items():
+        folders(role, classes, classes)
+        text += f'[data.{role}]\nname = "image_folder"\npath = "{role}"\nsize = 16\ntest_share = 0.3\n'
+    Path("partial.toml").write_text(text)
+    with pytest.raises(SystemExit):
+        main(["run", "partial.toml"])
+    told = capfd.readouterr()
+    assert "target: no images of the classes b, d" in told.out + told.err
 
 
 def test_a_class_that_the_source_lacks_is_refused_before_the_training() -> None:

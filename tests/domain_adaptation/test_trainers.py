@@ -21,11 +21,13 @@ from tests.evaluation import role_data
 
 from .conftest import batch_at, spec_of, train
 
-METHODS = ["source_only", "target_only", "adabn", "dann", "dsn", "adda"]
+NEWER = ["cdan", "deep_coral", "mcd", "pada", "shot"]
+METHODS = ["source_only", "target_only", "adabn", "dann", "dsn", "adda", *NEWER]
 # In as few steps as here, AdaBN needs a larger share of them.
 OPTIONS = {"adabn": {"estimation": 0.25}}
 DOMAINS = ("source", "target")
-ADAPTIVE = ["dann", "dsn", "adda"]
+ADAPTIVE = ["dann", "dsn", "adda", *NEWER]
+ADVERSARIAL = ["dann", "dsn", "adda", "cdan", "pada"]
 ENCODERS = ["dann_i", "dann_ii", "dann_iii", "modern", "lenet", "dsn_paper"]
 
 
@@ -203,7 +205,7 @@ def test_an_estimation_of_no_step_is_refused_at_the_first(build, estimation, tot
     assert all(map(torch.equal, before.values(), weights(trainer).values()))
 
 
-@pytest.mark.parametrize("method", ADAPTIVE)
+@pytest.mark.parametrize("method", ADVERSARIAL)
 @pytest.mark.parametrize("encoder", ["dann_i", "dann_ii", "modern"])
 def test_a_discriminator_always_sees_both_domains_together(build, method, encoder):
     """Its batch norm, where it has one, would hide the shift from it if it saw one domain alone."""

@@ -75,6 +75,12 @@ def test_scores_of_a_model_that_knows_nothing_and_of_one_that_knows_all(registry
     assert abs(everything["dev"]) < 1e-6
 
 
+def test_of_every_score_more_is_said_to_be_better(registry):
+    evaluator = make(registry, "evaluator", "validators").build()
+    found = evaluator.evaluate(Linear(), example(5.0), SimpleNamespace(seed=0))
+    assert found.better == dict.fromkeys(found.scalars, "max") and len(found.scalars) == 5
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("domain", ["source", "target"])
 def test_what_is_not_finite_is_told_in_words(registry, value, domain):

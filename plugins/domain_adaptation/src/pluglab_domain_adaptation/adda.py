@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from pluglab.components import Component, Reference, named
-from pluglab.protocols import Batch, ImageSpec, Progress, Role
+from pluglab.protocols import Batch, ImageSpec, Progress
 from pluglab.training import scale_lr
-from pluglab_domain_adaptation.base import ClassifierTrainer, parameters_of, require_labels
-from pluglab_domain_adaptation.losses import (
-    accuracy,
-    domain_accuracy,
-    domain_labels,
-    domain_loss,
-    inverted_domain_loss,
-)
-from pluglab_domain_adaptation.networks import require_domain
+from pluglab_domain_adaptation.base import parameters_of, require_labels
+from pluglab_domain_adaptation.losses import domain_accuracy, domain_labels, domain_loss, inverted_domain_loss
+from pluglab_domain_adaptation.networks import has_batch_norm
 from pluglab_domain_adaptation.options import AdaptiveOptions
+from pluglab_domain_adaptation.two_phases import TwoPhases
 
 
-class ADDA(ClassifierTrainer):
+class ADDA(TwoPhases):
     """First a source encoder and classifier, supervised. Then both are fixed, and a copy of the encoder
     learns to give target images features that a discriminator takes for the source's (eq. 9)."""
 
@@ -49,47 +43,13 @@ class ADDA(ClassifierTrainer):
         target_schedule: Annotated[Component, Reference("schedule")] = named("constant")
         """Multiplier of both rates over the progress of the adversarial part."""
 
-    roles = (Role("source", labels="required"), Role("target", labels="hidden"))
-
     def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
         super().__init__(config, data)
         self.target_schedule = config.target_schedule.build()
-        self.target_features = self.domain_network(self.encoder.features())
-        norms = [module for module in self.target_features.modules() if isinstance(module, _BatchNorm)]
-        self.joint_norms = config.batch_norm == "joint" and bool(norms)
+        self.joint_norms = config.batch_norm == "joint" and has_batch_norm(self.target_features)
         self.discriminator = self.encoder.discriminator()
-        self.adapting = False
-        self.optimizer = config.optimizer.build(parameters_of(self.features, self.classifier))
         self.target_optimizer = config.target_optimizer.build(parameters_of(self.target_features))
         self.discriminator_optimizer = config.discriminator_optimizer.build(parameters_of(self.discriminator))
-
-    def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
-        share = self.config.pretraining
-        if progress.fraction < share:
-            return self.pretrain(batch, progress.during(0, share))
-        if not self.adapting:
-            self.start_adapting()
-        return self.adapt(batch, progress.during(share, 1))
-
-    def start_adapting(self) -> None:
-        """The target encoder starts as the source encoder."""
-        self.target_features.load_state_dict(self.features.state_dict())
-        self.target_features.copy_statistics()
-        self.enter_phase(adapting=True)
-
-    def enter_phase(self, *, adapting: bool) -> None:
-        """Once adapting, the source encoder and the classifier learn no more."""
-        self.adapting = adapting
-        for network in (self.features, self.classifier):
-            network.requires_grad_(not adapting)
-
-    def pretrain(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
-        """Source encoder and classifier, supervised (eq. 4)."""
-        images, labels = require_labels(batch["source"])
-        logits = self.classifier(self.features(images, "source"), "source")
-        loss = self.class_loss(logits, labels)
-        self.optimizer_step(loss, progress)
-        return {"loss/class": loss.detach(), "training/accuracy": accuracy(logits, labels)}
 
     def adapt(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
         """Discriminator, then target encoder; the weights of the source encoder and classifier stay."""
@@ -131,24 +91,3 @@ class ADDA(ClassifierTrainer):
             return None, self.target_features(target, "target")
         replayed, moving = self.target_features(torch.cat([source, target]), "both").chunk(2)
         return replayed, moving
-
-    def predict(self, images: Tensor, role: str) -> Tensor:
-        """Class logits N x K; until the target encoder exists, the source's stands in for it."""
-        return self.classifier(self.embed(images, role), "source")
-
-    def predict_features(self, features: Tensor, role: str) -> Tensor:
-        """Class logits N x K; the classifier is one for both domains."""
-        return self.classifier(features, "source")
-
-    def embed(self, images: Tensor, role: str) -> Tensor:
-        """Features N x F of the role's own encoder."""
-        if require_domain(self.domain(role)) == "target" and self.adapting:
-            return self.target_features(images, "target")
-        return self.features(images, "source")
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "adapting": self.adapting}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.enter_phase(adapting=state["adapting"])

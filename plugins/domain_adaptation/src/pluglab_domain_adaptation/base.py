@@ -43,10 +43,13 @@ class ClassifierTrainer(TrainerBase):
         """
         return DomainNetwork(network, self.statistics)
 
-    def class_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy with label smoothing."""
-        smoothing = self.config.label_smoothing
-        return F.cross_entropy(at_least_float32(logits), labels, label_smoothing=smoothing)
+    def class_loss(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Mean cross-entropy with label smoothing; each image's part is multiplied by its `weights`, N."""
+        logits, smoothing = at_least_float32(logits), self.config.label_smoothing
+        if weights is None:
+            return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        losses = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+        return (weights * losses).mean()
 
     def target_loss(
         self, images: Tensor, logits: Tensor, progress: Progress

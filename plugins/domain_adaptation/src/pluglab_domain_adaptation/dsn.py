@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -18,6 +18,7 @@ from pluglab_domain_adaptation.losses import (
     domain_accuracy,
     domain_labels,
     domain_loss,
+    mmd,
     si_mse,
 )
 from pluglab_domain_adaptation.networks import require_domain, reverse
@@ -29,7 +30,8 @@ class DSN(ClassifierTrainer):
     image, and the shared ones classify it.
 
     One loss and one step for all networks: class + alpha reconstruction + beta difference + gamma similarity
-    (eq. 1), where the similarity is DANN's domain loss through gradient reversal, switched on later.
+    (eq. 1), where the similarity is DANN's domain loss through gradient reversal, or the maximum mean
+    discrepancy, switched on later.
     """
 
     class Config(AdaptiveOptions):
@@ -38,7 +40,10 @@ class DSN(ClassifierTrainer):
         beta: float = Field(0.075, ge=0)
         """Weight of the difference loss of both domains (eq. 5)."""
         gamma: float = Field(0.25, ge=0)
-        """Weight of the similarity loss (eq. 6)."""
+        """Weight of the similarity loss."""
+        similarity: Literal["adversarial", "mmd"] = "adversarial"
+        """What makes the shared features of both domains alike: DANN's domain loss (eq. 6), or the maximum
+        mean discrepancy with a sum of Gaussian kernels (eq. 7), which needs no discriminator."""
         active_from: float = Field(0.1, ge=0, lt=1)
         """Share of training after which the similarity loss is switched on."""
         adaptation: Annotated[Component, Reference("schedule")] = named("sigmoid_ramp")
@@ -54,10 +59,11 @@ class DSN(ClassifierTrainer):
         self.source_features = self.encoder.private_features()
         self.target_features = self.encoder.private_features()
         self.decoder = config.decoder.build(self.encoder.out_features, self.spec)
-        self.discriminator = self.encoder.discriminator()
-        networks = self.features, self.source_features, self.target_features
-        heads = self.classifier, self.decoder, self.discriminator
-        self.optimizer = config.optimizer.build(parameters_of(*networks, *heads))
+        networks = [self.features, self.source_features, self.target_features, self.classifier, self.decoder]
+        if config.similarity == "adversarial":
+            self.discriminator = self.encoder.discriminator()
+            networks.append(self.discriminator)
+        self.optimizer = config.optimizer.build(parameters_of(*networks))
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
         (source, labels), target = require_labels(batch["source"]), batch["target"].images
@@ -67,10 +73,9 @@ class DSN(ClassifierTrainer):
         shared = self.features(images, "both")
         private = torch.cat([self.source_features(source), self.target_features(target)])
         logits, target_logits = self.classifier(shared, "both").chunk(2)
-        domains = self.discriminator(reverse(shared, factor))
-        is_target = domain_labels(len(images), images.device)
 
-        class_loss, similarity = self.class_loss(logits, labels), domain_loss(domains, is_target)
+        class_loss = self.class_loss(logits, labels)
+        similarity, similarity_logs = self.similarity_loss(shared, factor)
         # Both domains have as many images: twice the mean over the two is the sum of the means of eq. 3.
         reconstruction = 2 * si_mse(images, self.decoder(shared + private))
         pairs = zip(private.chunk(2), shared.chunk(2), strict=True)
@@ -84,9 +89,18 @@ class DSN(ClassifierTrainer):
             "loss/difference": difference.detach(),
             "loss/similarity": similarity.detach(),
             "training/accuracy": accuracy(logits, labels),
-            "training/domain_accuracy": domain_accuracy(domains, is_target),
+            **similarity_logs,
             **target_logs,
         }
+
+    def similarity_loss(self, shared: Tensor, factor: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """The similarity loss of shared features, the source's first, and what else there is to log."""
+        if self.config.similarity == "mmd":
+            return mmd(*shared.chunk(2)), {}
+        domains = self.discriminator(reverse(shared, factor))
+        is_target = domain_labels(len(shared), shared.device)
+        logs = {"training/domain_accuracy": domain_accuracy(domains, is_target)}
+        return domain_loss(domains, is_target), logs
 
     def similarity(self, progress: Progress) -> tuple[float, float]:
         """Weight of the similarity loss and factor of its reversed gradient now."""

@@ -17,16 +17,24 @@ def at_least_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def domain_loss(logits: Tensor, is_target: Tensor) -> Tensor:
+def domain_loss(logits: Tensor, is_target: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean cross-entropy of a domain classifier over all images; half of the sum of both domains' means that
     Ganin et al. (2016) have in eq. 9, where the domains have as many images.
 
-    `logits` are N x 1 (large means target) or N x 2 (source, target); `is_target` is int64 N, 0 or 1.
+    `logits` are N x 1 (large means target) or N x 2 (source, target); `is_target` is int64 N, 0 or 1. Each
+    image's part is multiplied by its `weights`, N, where there are any, and the mean is taken over N still.
     """
     logits = at_least_float32(logits)
+    if weights is not None:
+        return (weights * _domain_losses(logits, is_target, "none")).mean()
+    return _domain_losses(logits, is_target, "mean")
+
+
+def _domain_losses(logits: Tensor, is_target: Tensor, reduction: str) -> Tensor:
     if logits.shape[1] == 1:
-        return F.binary_cross_entropy_with_logits(logits[:, 0], is_target.to(logits.dtype))
-    return F.cross_entropy(logits, is_target)
+        wanted = is_target.to(logits.dtype)
+        return F.binary_cross_entropy_with_logits(logits[:, 0], wanted, reduction=reduction)
+    return F.cross_entropy(logits, is_target, reduction=reduction)
 
 
 def inverted_domain_loss(logits: Tensor, is_target: Tensor) -> Tensor:
@@ -58,6 +66,41 @@ def difference_loss(private: Tensor, shared: Tensor) -> Tensor:
 def _directions(codes: Tensor) -> Tensor:
     codes = at_least_float32(codes)
     return F.normalize(codes - codes.mean(0), dim=1, eps=1e-6)
+
+
+def coral_loss(source: Tensor, target: Tensor) -> Tensor:
+    """|C_s - C_t|_F^2 / (4 d^2) of the covariances of values N x d and M x d (Sun and Saenko 2016, eq. 1)."""
+    pair = map(at_least_float32, (source, target))
+    covariances = [values.T.cov(correction=min(1, len(values) - 1)) for values in pair]  # one image: zeros
+    return (covariances[0] - covariances[1]).square().sum() / (4 * source.shape[1] ** 2)
+
+
+def classifier_discrepancy(first: Tensor, second: Tensor) -> Tensor:
+    """Mean absolute difference of the probabilities that two classifiers give, from logits N x K (Saito et
+    al. 2018, eq. 2), averaged over the batch."""
+    p, q = (at_least_float32(logits).softmax(1) for logits in (first, second))
+    return (p - q).abs().mean()
+
+
+# Variances of the kernels, as in the authors' code.
+MMD_VARIANCES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 5, 10, 15, 20, 25, 30, 35, 100, 1e3, 1e4, 1e5, 1e6)
+
+
+def mmd(source: Tensor, target: Tensor) -> Tensor:
+    """Squared maximum mean discrepancy of codes N x F and M x F (Bousmalis et al. 2016, eq. 7):
+    mean k(s, s') - 2 mean k(s, t) + mean k(t, t') over all pairs, an image and itself among them.
+
+    k is the sum of exp(-|a - b|^2 / (2 v)) over the `MMD_VARIANCES` v.
+    """
+    source, target = at_least_float32(source), at_least_float32(target)
+    within = _kernel(source, source).mean() + _kernel(target, target).mean()
+    return within - 2 * _kernel(source, target).mean()
+
+
+def _kernel(a: Tensor, b: Tensor) -> Tensor:
+    distances = (a[:, None] - b[None]).square().sum(2)
+    variances = torch.tensor(MMD_VARIANCES, device=a.device, dtype=a.dtype)
+    return torch.exp(-distances[..., None] / (2 * variances)).sum(2)
 
 
 def domain_accuracy(logits: Tensor, is_target: Tensor) -> Tensor:

@@ -89,6 +89,11 @@ def require_domain(role: str) -> str:
     return role
 
 
+def has_batch_norm(*networks: nn.Module) -> bool:
+    """Whether any of the networks has one."""
+    return any(isinstance(module, _BatchNorm) for network in networks for module in network.modules())
+
+
 @contextmanager
 def statistics_kept(*networks: nn.Module) -> Iterator[None]:
     """Batch norms in training mode normalize by the batch, and leave their running averages as they are."""

@@ -31,11 +31,16 @@ class DomainOptions(ClassifierOptions):
     It decides whose batch-norm statistics and, where each domain has its own, whose networks are used."""
 
 
-class AdaptiveOptions(DomainOptions):
+class TargetOptions(DomainOptions):
     """The options of every method that learns from an unlabeled target."""
+
+    target_losses: list[Annotated[Component, Reference("target_loss")]] = []
+    """Losses of the predictions for unlabeled target images, added to the method's own."""
+
+
+class AdaptiveOptions(TargetOptions):
+    """The options of every method that trains one network on both domains."""
 
     batch_norm: Statistics = "per_domain"
     """Batch-norm statistics of source and target together ('joint'), or of each domain apart, in training
     and in prediction ('per_domain': Li et al. 2016, Chang et al. 2019)."""
-    target_losses: list[Annotated[Component, Reference("target_loss")]] = []
-    """Losses of the predictions for unlabeled target images, added to the method's own."""

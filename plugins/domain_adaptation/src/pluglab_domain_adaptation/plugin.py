@@ -29,6 +29,11 @@ def _trainers(registry: Registrar) -> None:
         ("dann", "dann:DANN", "domain-adversarial training by gradient reversal", "arXiv:1505.07818"),
         ("dsn", "dsn:DSN", "shared and private features, and a decoder", "arXiv:1608.06019"),
         ("adda", "adda:ADDA", "a target encoder that fools a discriminator", "arXiv:1702.05464"),
+        ("cdan", "cdan:CDAN", "DANN whose discriminator sees the class, too", "arXiv:1705.10667"),
+        ("deep_coral", "deep_coral:DeepCORAL", "equal covariances in both domains", "arXiv:1607.01719"),
+        ("mcd", "mcd:MCD", "features on which two classifiers agree", "arXiv:1712.02560"),
+        ("pada", "pada:PADA", "DANN for a target that lacks classes", "arXiv:1808.04205"),
+        ("shot", "shot:SHOT", "a target encoder for a fixed classifier, source-free", "arXiv:2002.08546"),
     ):
         can = (*_ADAPTS, Reconstructs) if name == "dsn" else _ADAPTS
         registry.add("trainer", name, f"{_HERE}.{target}", summary=summary, paper=paper, can=can)

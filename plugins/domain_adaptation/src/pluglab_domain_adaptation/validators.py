@@ -75,6 +75,7 @@ class Validators:
             {f"validators/{name}": score for name, score in scores.items()},
             protocol=protocol,
             protocols={f"validators/{name}": own[name] for name in scores if name in own},
+            better={f"validators/{name}": "max" for name in scores},
         )
 
     def _of_logits(self, logits: Tensor) -> dict[str, float]:

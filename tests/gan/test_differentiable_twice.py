@@ -19,6 +19,7 @@ PENALIZED: dict[str, dict[str, Any]] = {
     "dcgan": {"r1": 1.0, "penalty_every": 2, "width": 8},
     "sagan": {"r1": 1.0, "penalty_every": 2, "width": 8},
     "sngan": {"gradient_penalty": 10.0, "penalty_every": 2, "width": 8},
+    "r3gan": {"penalty_every": 2, "width": 8},
     "stylegan2_lite": {
         "path_length_every": 2,
         "penalty_every": 2,
@@ -64,7 +65,7 @@ def test_compiled_networks_are_penalized_as_others_are(registry, graphs, name):
         torch.testing.assert_close(found[key], value, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("penalty", ["r1", "gradient_penalty"])
+@pytest.mark.parametrize("penalty", ["r1", "r2", "gradient_penalty"])
 def test_penalized_images_pass_through_no_fused_attention(registry, monkeypatch, penalty):
     """Fused kernels are off around what is differentiated twice, and on around all else."""
     monkeypatch.setattr(attention, "WRITTEN_OUT", -1)
@@ -78,4 +79,5 @@ def test_penalized_images_pass_through_no_fused_attention(registry, monkeypatch,
     assert on == [True, True]  # real and generated images, which pass together; then those of G
     on.clear()
     train(trainer, 2, 3, 4)
-    assert on == {"r1": [False, False, True], "gradient_penalty": [True, False, True]}[penalty]
+    between = [True, False, True]
+    assert on == (between if penalty == "gradient_penalty" else [False, False, True])

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from pluglab.recipe.resolve import make
 from pluglab_gan.losses import LabelOptions, labels
@@ -29,7 +30,12 @@ def log_s(x):
 
 
 def both(loss, real=REAL, fake=FAKE):
-    return loss.discriminator(tensor(real), tensor(fake)).item(), loss.generator(tensor(fake)).item()
+    real, fake = tensor(real), tensor(fake)
+    return loss.discriminator(real, fake).item(), loss.generator(fake, lambda: real).item()
+
+
+def unasked():
+    raise AssertionError("this loss has no use for the scores of real images")
 
 
 def test_non_saturating(loss):
@@ -70,8 +76,42 @@ def test_wasserstein(loss):
 def test_the_loss_of_g_does_not_saturate(loss):
     """Where D is sure that an image is generated, -log s(d) has the slope -1, and log(1 - s(d)) has none."""
     fake = tensor([-50.0]).requires_grad_()
-    loss("non_saturating").generator(fake).backward()
+    loss("non_saturating").generator(fake, unasked).backward()
     assert fake.grad.item() == pytest.approx(-1)
+
+
+def test_relativistic_is_the_cross_entropy_of_pairs(loss):
+    real = [0.5, -1.2, 2.0]  # not REAL, whose mean is that of FAKE: d - g is the difference of both
+    d = -mean([log_s(x - y) for x, y in zip(real, FAKE, strict=True)])
+    g = -mean([log_s(y - x) for x, y in zip(real, FAKE, strict=True)])
+    assert both(loss("relativistic"), real=real) == pytest.approx((d, g))
+
+
+def test_relativistic_does_not_see_a_shift_of_all_scores(loss):
+    shifted = [[x + 7 for x in scores] for scores in (REAL, FAKE)]
+    assert both(loss("relativistic"), *shifted) == pytest.approx(both(loss("relativistic")))
+
+
+def test_relativistic_of_equal_scores_is_log_2_and_pulls_both_ways_alike(loss):
+    real, fake = tensor([0.4]).requires_grad_(), tensor([0.4]).requires_grad_()
+    found = loss("relativistic").discriminator(real, fake)
+    found.backward()
+    assert found.item() == pytest.approx(math.log(2))
+    assert (real.grad.item(), fake.grad.item()) == (-0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("non_saturating", lambda fake: F.softplus(-fake).mean()),
+        ("hinge", lambda fake: -fake.mean()),
+        ("least_squares", lambda fake: (fake - 1).square().mean() / 2),
+        ("wasserstein", lambda fake: -fake.mean()),
+    ],
+)
+def test_losses_of_generated_images_alone_are_the_same_bits_and_ask_for_no_real_ones(loss, name, expected):
+    fake = torch.randn(64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(loss(name).generator(fake, unasked), expected(fake))
 
 
 def test_soft_labels_are_drawn_evenly_from_their_range():

@@ -16,6 +16,8 @@ METHODS = {
     "sngan": {"gradient_penalty": 1.0},
     "sagan": {},
     "acgan": {},
+    "projection_gan": {},
+    "r3gan": {"penalty_every": 1},
     "stylegan2_lite": {**SMALL, "minibatch_deviation": 2},
 }
 SHAPES = [(2, 32, 32), (4, 32, 32), (3, 32, 48), (2, 64, 32), (3, 33, 32), (3, 7, 9), (1, 1, 1)]

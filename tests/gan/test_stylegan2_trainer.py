@@ -112,7 +112,9 @@ def test_a_path_length_step_counts_as_often_as_it_is_left_out(small):
     fake = trainer.generator.synthesis(styles, noise)
     lengths = path_lengths(fake, styles, torch.randn_like(fake))
     mean = lengths.detach().mean() / 2  # the second call: half of the first mean, which was 0
-    total = trainer.loss.generator(trainer.discriminator(fake)) + 6 * 0.5 * (lengths - mean).square().mean()
+    total = (
+        trainer.generator_loss(trainer.discriminator(fake), fake) + 6 * 0.5 * (lengths - mean).square().mean()
+    )
     trainer.generator.zero_grad()
     total.backward()
     for name, expected in gradients(trainer.generator).items():
@@ -142,7 +144,7 @@ def test_neither_network_is_touched_by_the_step_of_the_other(small):
         assert name == "mapping.batches" or torch.equal(value, expected), name
 
     fixed, of_discriminator = tensors(trainer), gradients(trainer.discriminator)
-    trainer.update_generator(trainer.loss.generator(trainer.discriminate_fake(fake)), fake)
+    trainer.update_generator(trainer.generator_loss(trainer.discriminate_fake(fake), fake), fake)
     for name, gradient in gradients(trainer.discriminator).items():
         assert torch.equal(gradient, of_discriminator[name])
     for name, value in tensors(trainer).items():
@@ -179,7 +181,7 @@ def test_each_network_descends_its_own_loss(small):
     losses = []
     for _ in range(10):
         fake = trainer.generator(z, None, noise)
-        losses.append(trainer.loss.generator(trainer.discriminate_fake(fake)))
+        losses.append(trainer.generator_loss(trainer.discriminate_fake(fake), fake))
         trainer.update_generator(losses[-1], fake)
     assert losses[-1] < 0.9 * losses[0]
 

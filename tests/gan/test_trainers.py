@@ -24,10 +24,12 @@ from pluglab.recipe.resolve import make
 from pluglab.training import modules_of, set_mode
 from pluglab_gan import base
 from pluglab_gan.base import diversity
+from pluglab_gan.projection import of_classes
 
 from .conftest import batch_at, images_at, spec_of, tensors, train
 
-METHODS = ["dcgan", "sngan", "sagan", "acgan"]
+METHODS = ["dcgan", "sngan", "sagan", "acgan", "projection_gan", "r3gan"]
+CONDITIONAL = ["acgan", "projection_gan"]
 EVERYTHING_RANDOM = {
     "loss": {"name": "non_saturating", "real_label": (0.7, 1.2), "fake_label": (0, 0.3), "flips": 0.1},
     "diff_augment": ["color", "translation", "cutout"],
@@ -36,12 +38,17 @@ EVERYTHING_RANDOM = {
     "discriminator_steps": 2,
     "schedule": "step_decay",
     "r1": 0.1,
+    "r2": 0.2,
     "penalty_every": 2,
 }
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def unasked():
+    raise AssertionError("this loss has no use for the scores of real images")
 
 
 def parameters(trainer):
@@ -69,12 +76,13 @@ def test_every_weight_trains_and_every_figure_is_a_finite_float32_scalar(build, 
     assert [k for k in still if not k.endswith("key.bias")] == []
 
 
-@pytest.mark.parametrize("loss", ["non_saturating", "hinge", "least_squares", "wasserstein"])
+@pytest.mark.parametrize("loss", ["non_saturating", "hinge", "least_squares", "wasserstein", "relativistic"])
 @pytest.mark.parametrize("method", ["dcgan", "acgan"])
 def test_every_loss_goes_with_every_penalty_in_bf16(build, method, loss):
-    trainer = build(method, loss=loss, r1=0.1, gradient_penalty=10.0, penalty_every=2, precision="bf16")
+    penalties = {"r1": 0.1, "r2": 0.1, "gradient_penalty": 10.0, "penalty_every": 2}
+    trainer = build(method, loss=loss, **penalties, precision="bf16")
     figures = train(trainer, 0, 1, total=3)
-    assert {"loss/r1", "loss/gradient_penalty"} <= figures.keys()
+    assert {"loss/r1", "loss/r2", "loss/gradient_penalty"} <= figures.keys()
     assert all(figure.isfinite() for figure in figures.values())
     assert "loss/r1" not in train(trainer, 1, 2, total=3)
 
@@ -105,7 +113,7 @@ def test_the_step_of_d_stops_before_g(build, method, monkeypatch):
     monkeypatch.setattr(trainer, "discriminate", noted)
     monkeypatch.setattr(trainer, "update_generator", lambda loss, fake: loss.detach())
     train(trainer, 0, 1, total=1)
-    assert seen and not any(fake.requires_grad for fake in seen)
+    assert seen and all(fake.is_leaf for fake in seen)
     assert all(p.grad is None for p in trainer.generator.parameters())
     assert all(torch.equal(v, parameters(trainer)[k]) for k, v in before.items())
 
@@ -133,7 +141,7 @@ def test_the_step_of_g_computes_no_gradient_of_ds_weights(build):
     }
     fake = trainer.generator(trainer.training_latents(4))
     with ConvolutionGradients() as found:
-        trainer.train_generator(fake)
+        trainer.train_generator(images_at(0, 4), fake)
     of_g = [computed for weight, computed in found.of_weights if weight in weights["g"]]
     of_d = [computed for weight, computed in found.of_weights if weight in weights["d"]]
     assert of_g == [True] * 3 and of_d == [False] * 3
@@ -144,10 +152,10 @@ def test_g_gets_the_same_gradient_as_from_one_backward_pass_through_both(build):
     trainer = build("sngan")
     trainer.discriminator.eval()  # the same power iterations in both
     fake = trainer.generator(trainer.training_latents(4))
-    trainer.loss.generator(trainer.discriminator(fake)).backward(retain_graph=True)
+    trainer.loss.generator(trainer.discriminator(fake), unasked).backward(retain_graph=True)
     expected = [p.grad.clone() for p in trainer.generator.parameters()]
     trainer.generator_optimizer.step = lambda: None
-    trainer.train_generator(fake)
+    trainer.train_generator(images_at(0, 4), fake)
     for parameter, gradient in zip(trainer.generator.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient)
 
@@ -161,6 +169,9 @@ def test_g_gets_the_same_gradient_as_from_one_backward_pass_through_both(build):
         ("sngan", {"r1": 1.0}, 3),  # no forward pass of its own for R1, only apart
         ("sngan", {"discriminator_steps": 3}, 4),
         ("sngan", {"gradient_penalty": 1.0}, 3),
+        ("sngan", {"r1": 1.0, "r2": 1.0}, 3),
+        ("sngan", {"loss": "relativistic"}, 3),  # real images once more, for G
+        ("acgan", {"loss": "relativistic", "r1": 0.0}, 3),
     ],
 )
 def test_networks_run_no_more_often_than_the_method_needs(build, method, options, of_d):
@@ -191,6 +202,18 @@ def test_a_batch_smaller_than_the_steps_of_d_is_a_clear_error(build):
     assert "batch_size" in error.value.help[0]
 
 
+def test_g_learns_from_pairs_that_d_judges_now(build):
+    """The relativistic loss of G is of the whole batch, real images in their order, no gradient to them."""
+    trainer = build("dcgan", loss="relativistic", batch_norm=False, tanh_real=True)
+    real, fake = images_at(0), trainer.generator(trainer.training_latents(8))
+    logs = trainer.train_generator(real, fake)
+    with torch.no_grad():
+        of_real, of_fake = trainer.discriminator(real.tanh()), trainer.discriminator(fake)
+    expected = nn.functional.softplus(of_real - of_fake).mean()
+    torch.testing.assert_close(logs["loss/generator"], expected)
+    assert not trainer.discriminate_real(real).requires_grad
+
+
 def test_a_step_never_waits_for_the_device(build, monkeypatch):
     """Anything that fetches a value would: optimizers aside, which keep their own count on the CPU."""
 
@@ -215,6 +238,25 @@ def test_both_learning_rates_follow_the_schedule(build):
         assert trainer.discriminator_optimizer.param_groups[0]["lr"] == pytest.approx(4e-4 * factor)
 
 
+def test_the_memory_of_both_optimizers_follows_its_schedule(build):
+    """1 - beta2 is halved halfway, and an optimizer without betas is left alone."""
+    halved = {"name": "step_decay", "factor": 0.5, "every": 0.5}
+    adam = {"name": "adam", "lr": 1e-4, "betas": (0.3, 0.9)}
+    sgd = {"name": "sgd", "lr": 0.01}
+    trainer = build("dcgan", beta2_schedule=halved, generator_optimizer=adam, discriminator_optimizer=sgd)
+    for step, beta2 in ((0, 0.9), (1, 0.9), (2, 0.95), (3, 0.95)):
+        train(trainer, step, step + 1, total=4)
+        assert trainer.generator_optimizer.param_groups[0]["betas"] == (0.3, pytest.approx(beta2))
+        assert "betas" not in trainer.discriminator_optimizer.param_groups[0]
+
+
+@pytest.mark.parametrize("beta2", [0.999, 0.99, 0.9, 0.3, 0.0])
+def test_a_constant_memory_is_the_option_s_to_the_bit(build, beta2):
+    trainer = build("dcgan", generator_optimizer={"name": "adam", "betas": (0.5, beta2)})
+    trainer.begin_step(Progress(0, 4))
+    assert trainer.generator_optimizer.param_groups[0]["betas"] == (0.5, beta2)
+
+
 def test_instance_noise_falls_evenly_to_nothing(build):
     trainer, blank = build("dcgan", instance_noise=0.8, instance_noise_until=0.5), torch.zeros(50, 3, 16, 16)
     for step, sigma in ((0, 0.8), (1, 0.4), (2, 0.0), (3, 0.0)):
@@ -224,8 +266,10 @@ def test_instance_noise_falls_evenly_to_nothing(build):
 
 def test_real_images_can_take_one_more_tanh(build):
     real = images_at(0)
-    assert torch.equal(build("dcgan", tanh_real=True).real(real, Progress(0, 1)), real.tanh())
-    assert torch.equal(build("dcgan").real(real, Progress(0, 1)), real)
+    for squashed in (True, False):
+        trainer = build("dcgan", tanh_real=squashed)
+        seen, _ = trainer.judged(real, real, Progress(0, 1))
+        assert torch.equal(seen, real.tanh() if squashed else real)
 
 
 @pytest.mark.parametrize("method", [*METHODS, "stylegan2_lite"])
@@ -257,8 +301,8 @@ class Constant(nn.Module):
 
 def test_variety_is_told_of_images_that_were_squashed_alike(build, monkeypatch):
     seen = []
-    for method in ("dcgan", "acgan"):
-        module = f"pluglab_gan.{method}.diversity"
+    for method, module in (("dcgan", "dcgan"), ("acgan", "conditional")):
+        module = f"pluglab_gan.{module}.diversity"
         monkeypatch.setattr(module, lambda fake, real, *more: seen.append(real) or real.mean())
         train(build(method, tanh_real=True), 0, 1, total=1)
     assert all(torch.equal(real, images_at(0).tanh()) for real in seen) and len(seen) == 2
@@ -294,16 +338,16 @@ def test_what_evaluators_ask_for_is_there(build, method):
     trainer = build(method)
     for able in (Samples, Generates, HasNetworks, Diagnoses):
         assert can(trainer, able) and can(type(trainer), able)
-    for able in (Classifies, SamplesClasses):
-        assert can(trainer, able) == can(type(trainer), able) == (method == "acgan")
-    assert classes_of(trainer) == (10 if method == "acgan" else 0)
+    for able, able_ones in ((Classifies, ["acgan"]), (SamplesClasses, CONDITIONAL)):
+        assert can(trainer, able) == can(type(trainer), able) == (method in able_ones)
+    assert classes_of(trainer) == (10 if method in CONDITIONAL else 0)
     for network, inputs in trainer.networks().values():
         assert len(network.eval()(*inputs)) == 2
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_any_number_of_images_is_made_in_bounded_memory(build, method, monkeypatch):
-    monkeypatch.setattr(f"pluglab_gan.{'acgan' if method == 'acgan' else 'base'}.CHUNK", 4)
+    monkeypatch.setattr(f"pluglab_gan.{'conditional' if method in CONDITIONAL else 'base'}.CHUNK", 4)
     trainer, sizes = build(method), []
     trainer.ema.network.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
     images = trainer.sample(10, None, generator())
@@ -345,8 +389,9 @@ def test_uniform_latents_are_uniform_in_training_and_sampling(build):
         assert latents.std().item() == pytest.approx(3**-0.5, rel=0.01)
 
 
-def test_acgan_makes_the_classes_asked_for_and_all_in_turn_if_none_are(build):
-    trainer = build("acgan")
+@pytest.mark.parametrize("method", CONDITIONAL)
+def test_the_classes_asked_for_are_made_and_all_in_turn_if_none_are(build, method):
+    trainer = build(method)
     latents = trainer.latents(12, generator())
     turn = torch.arange(12) % 10
     assert torch.equal(trainer.generate(latents, None), trainer.generate(latents, turn))
@@ -358,6 +403,45 @@ def test_acgan_classifies_with_its_second_head(build):
     set_mode(trainer, "eval")
     images = images_at(0)
     assert torch.equal(trainer.predict(images, "train"), trainer.discriminator(images)[:, 1:])
+
+
+def test_a_projection_is_psi_plus_a_product_with_the_class_s_vector(build):
+    """Miyato and Koyama 2018, eq. 3, of each image as one of its own class."""
+    network = build("projection_gan").discriminator.module.eval()
+    for parameter in network.classes.parameters():
+        nn.init.normal_(parameter)
+    images, labels = images_at(0), torch.arange(8)
+    features = network.trunk(images)
+    vectors = network.classes.weight[labels]
+    psi = (features @ network.score.weight.T)[:, 0] + network.score.bias
+    found = of_classes(network(images), labels)
+    torch.testing.assert_close(found, psi + (features * vectors).sum(1), rtol=1e-4, atol=1e-5)
+
+
+def test_every_loss_of_a_projection_is_of_the_classes_asked_for(build):
+    """With D(x, y) = y only its classes tell images apart: the hinge loss and R1 follow from the labels."""
+    trainer = build("projection_gan", loss="hinge", gradient_penalty=1.0)
+    trainer.discriminator = OfClass()
+    trainer.update = lambda *args, **kwargs: None
+    labels = torch.tensor([0, 1, 2, 3])
+    figures = trainer.train_discriminator(images_at(0, 4), images_at(1, 4), labels, Progress(0, 2))
+    assert figures["training/real_score"].item() == pytest.approx(1.5, abs=1e-5)
+    assert figures["loss/discriminator"].item() == pytest.approx(0.25 + 2.5, abs=1e-5)
+    # d(x, y) = y + 0.01 y sum x, whose gradient is 0.01 y everywhere: its length squared, over 768 numbers
+    squares = (0.01 * labels).square() * 768
+    assert figures["loss/r1"].item() == pytest.approx(squares.mean().item() / 2, rel=1e-4)
+    assert figures["loss/r2"].item() == pytest.approx(squares.mean().item() / 2, rel=1e-4)
+    lengths = (squares.sqrt() - 1).square().mean()
+    assert figures["loss/gradient_penalty"].item() == pytest.approx(lengths.item(), rel=1e-3)
+
+
+class OfClass(nn.Module):
+    """Scores images as ones of class k: k + 0.01 k times their sum, counted from the images' own."""
+
+    def forward(self, images):
+        classes = torch.arange(10.0)
+        total = images.flatten(1).sum(1, keepdim=True)
+        return classes + 0.01 * classes * (total - total.detach())
 
 
 def test_acgan_learns_to_make_what_is_asked_for(build):
@@ -375,9 +459,10 @@ def test_acgan_learns_to_make_what_is_asked_for(build):
     assert (light - dark > 0.5).float().mean() > 0.9
 
 
-def test_acgan_on_data_without_labels_is_told_before_training(registry):
-    with pytest.raises(UserError, match="this data has no classes") as error:
-        make(registry, "trainer", "acgan").build({"train": replace(spec_of(), classes=None)})
+@pytest.mark.parametrize("method", CONDITIONAL)
+def test_data_without_labels_is_told_before_training(registry, method):
+    with pytest.raises(UserError, match=f"'{method}' .* this data has no classes") as error:
+        make(registry, "trainer", method).build({"train": replace(spec_of(), classes=None)})
     assert "labeled" in error.value.help[0]
 
 
@@ -435,5 +520,5 @@ def test_the_gradient_at_an_image_is_that_of_its_own_loss(build):
     trainer, w = build("dcgan", loss="hinge"), torch.randn(3 * 16 * 16)
     for n in (2, 8):
         fake = trainer.generator(trainer.training_latents(n))
-        loss = trainer.loss.generator(fake.flatten(1) @ w)
+        loss = trainer.loss.generator(fake.flatten(1) @ w, unasked)
         assert trainer.update_generator(loss, fake).item() == pytest.approx(w.norm().item(), rel=1e-4)

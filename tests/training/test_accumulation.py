@@ -72,7 +72,7 @@ def test_a_gan_s_networks_step_down_the_mean_of_the_parts(build, precision):
         for part in range(parts):
             trainer.fabric.accumulation = Accumulation(part, parts)
             fake = trainer.generator(latents.tensor_split(parts)[part])
-            loss = trainer.loss.generator(trainer.discriminate_fake(fake))
+            loss = trainer.generator_loss(trainer.discriminate_fake(fake), real)
             trainer.update_generator(loss, fake)
             scores = trainer.discriminate(real.tensor_split(parts)[part], fake.detach())
             trainer.update(trainer.discriminator_optimizer, trainer.loss.discriminator(*scores))

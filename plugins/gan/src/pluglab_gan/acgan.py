@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from pluglab.errors import UserError
-from pluglab.protocols import Batch, ImageSpec, Progress, Role
+from pluglab.protocols import Progress
 from pluglab_gan import acgan_networks as networks
-from pluglab_gan.base import CHUNK, GANTrainer, diversity
+from pluglab_gan.conditional import ConditionalGAN
 from pluglab_gan.options import GANOptions, Optimizer, adam
 
 
-class ACGAN(GANTrainer):
+class ACGAN(ConditionalGAN):
     """D scores and classifies; G, told a class, wants its images to be scored as real and classified as that.
 
     D descends its adversarial loss plus the cross-entropy of real images (section 3, L_S and L_C).
@@ -46,17 +43,7 @@ class ACGAN(GANTrainer):
         """Weight of the cross-entropy of generated images in G's loss."""
 
     config: Config
-    num_classes: int
-    roles = (Role("train", labels="required"),)
-
-    def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
-        self.num_classes = data["train"].num_classes
-        if not self.num_classes:
-            raise UserError(
-                "'acgan' makes images of a class asked for, and this data has no classes",
-                help=["choose a labeled data set, or an unconditional trainer such as 'dcgan'"],
-            )
-        super().__init__(config, data)
+    name = "acgan"
 
     def make_networks(self) -> tuple[nn.Module, nn.Module]:
         c = self.config
@@ -66,34 +53,17 @@ class ACGAN(GANTrainer):
         generator = networks.ModulatedGenerator(self.spec, c.latent_size, c.width)
         return generator, networks.default_discriminator(self.spec, c.width)
 
-    def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
-        self.begin_step(progress)
-        real, labels = batch["train"].images, batch["train"].labels
-        assert labels is not None
-        fake = self.generator(self.training_latents(len(real)), labels)
-        logs: dict[str, Tensor] = {}
-        for share in zip(
-            self.d_minibatches(real),
-            self.d_minibatches(fake.detach()),
-            self.d_minibatches(labels),
-            strict=True,
-        ):
-            logs |= self.train_discriminator(*share, progress)
-        logs |= self.train_generator(fake, labels)
-        self.update_average(progress, len(real))
-        return logs | {"training/diversity": diversity(fake, self.squashed(real), labels, self.num_classes)}
-
     def train_discriminator(
         self, real: Tensor, fake: Tensor, labels: Tensor, progress: Progress
     ) -> dict[str, Tensor]:
         """One step of D on real images, and on generated ones of the same classes."""
-        c, real = self.config, self.real(real, progress)
+        c, (real, fake) = self.config, self.judged(real, fake, progress)
         of_real, of_fake = self.discriminate(real, fake)
         loss = self.loss.discriminator(of_real[:, 0], of_fake[:, 0])
         class_loss = c.class_weight * F.cross_entropy(of_real[:, 1:], labels)
         if c.fake_class_weight:
             class_loss = class_loss + c.fake_class_weight * F.cross_entropy(of_fake[:, 1:], labels)
-        penalty, logs = self.penalty(of_real[:, 0], real, fake, progress)
+        penalty, logs = self.penalty((real, of_real[:, 0]), (fake, of_fake[:, 0]), progress)
         self.update(self.discriminator_optimizer, loss + class_loss + penalty)
         return {
             "loss/discriminator": loss.detach(),
@@ -104,10 +74,10 @@ class ACGAN(GANTrainer):
             "training/class_accuracy": _accuracy(of_real[:, 1:], labels),
         }
 
-    def train_generator(self, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def train_generator(self, real: Tensor, fake: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """One step of G down what D now says of its images and of their class."""
         output = self.discriminate_fake(fake)
-        loss, class_loss = self.loss.generator(output[:, 0]), F.cross_entropy(output[:, 1:], labels)
+        loss, class_loss = self.generator_loss(output, real), F.cross_entropy(output[:, 1:], labels)
         gradient = self.update_generator(loss + self.config.generator_class_weight * class_loss, fake)
         return {
             "loss/generator": loss.detach(),
@@ -116,22 +86,9 @@ class ACGAN(GANTrainer):
             "training/fake_class_accuracy": _accuracy(output[:, 1:], labels),
         }
 
-    def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
-        """Images of the averaged weights of these classes; of classes in turn where none are given."""
-        if labels is None:
-            labels = torch.arange(len(latents), device=latents.device) % self.num_classes
-        parts = zip(latents.split(CHUNK), labels.split(CHUNK), strict=True)
-        return torch.cat([self.shown(self.ema(*part)) for part in parts])
-
     def predict(self, images: Tensor, role: str) -> Tensor:
         """Class logits N x K of D's second head."""
         return self.discriminator(images)[:, 1:]
-
-    def networks(self) -> Mapping[str, tuple[nn.Module, tuple[Tensor, ...]]]:
-        """Both networks, with two blank inputs each."""
-        (generator, (latents,)), discriminator = super().networks().values()
-        labels = torch.zeros(2, dtype=torch.int64, device=latents.device)
-        return {"generator": (generator, (latents, labels)), "discriminator": discriminator}
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> Tensor:

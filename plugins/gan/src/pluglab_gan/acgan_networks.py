@@ -1,7 +1,8 @@
-"""Class-conditional generators, and discriminators with a second head that classifies.
+"""Class-conditional generators, and discriminators that classify or are told the class.
 
-A generator takes latents N x Z and labels N. A discriminator takes images and returns N x (1 + K): the
-adversarial score, then K class logits. These go into cross-entropy without a softmax before.
+A generator takes latents N x Z and labels N. A discriminator that classifies takes images and returns
+N x (1 + K): the adversarial score, then K class logits. These go into cross-entropy without a softmax before.
+One that projects returns N x K: the score of an image as one of each class.
 """
 
 from __future__ import annotations
@@ -81,6 +82,29 @@ def default_discriminator(spec: ImageSpec, width: int) -> Judge:
     trunk = initialized(nn.Sequential(*dcgan_trunk(spec, width, batch_norm=False), nn.Flatten()))
     score, classifier = nn.Linear(features, 1), nn.Linear(features, spec.num_classes)
     return Judge(spectrally_normalized(trunk), spectrally_normalized(score), classifier)
+
+
+class Projection(nn.Module):
+    """A trunk whose features N x F make scores N x K of images as ones of each class: psi(features) + v_k .
+    features, psi being linear and v_k the class's vector (Miyato and Koyama 2018, eq. 3)."""
+
+    def __init__(self, trunk: nn.Module, features: int, classes: int) -> None:
+        super().__init__()
+        self.trunk, self.score = trunk, nn.Linear(features, 1)
+        self.classes = nn.Linear(features, classes, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.trunk(images)
+        scores: Tensor = self.score(features) + self.classes(features)
+        return scores
+
+
+def projection_discriminator(spec: ImageSpec, width: int, spectral_norm: bool) -> Projection:
+    """DCGAN's without batch norm; all of it spectrally normalized if asked for."""
+    features = 16 * channels(spec, width)[0]
+    trunk = initialized(nn.Sequential(*dcgan_trunk(spec, width, batch_norm=False), nn.Flatten()))
+    network = Projection(trunk, features, spec.num_classes)
+    return spectrally_normalized(network) if spectral_norm else network
 
 
 def printed_generator(spec: ImageSpec, latent_size: int, width: int) -> MultipliedGenerator:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
 
 from pluglab.errors import UserError
 from pluglab.protocols import ImageSpec, Progress
@@ -31,7 +32,16 @@ if TYPE_CHECKING:
 CHUNK = 128  # images a forward pass when sampling, so that memory is bounded
 MIXING = _BatchNorm, MinibatchDeviation  # what makes an image's score depend on the others
 SETTLED = 300  # steps after which images that hardly vary are no beginning any more
+Judged = tuple[Tensor, Tensor]
+"""Images that D was given, and its scores of them."""
+Score = Callable[[Tensor], Tensor]
+"""The adversarial score N of each image in D's output."""
 TANH_1 = math.tanh(1)  # what white becomes with `tanh_real`
+
+
+def _score(output: Tensor) -> Tensor:
+    """The adversarial score of each image: D's only output, or its first."""
+    return output if output.ndim == 1 else output[:, 0]
 
 
 class GANTrainer(TrainerBase):
@@ -48,6 +58,8 @@ class GANTrainer(TrainerBase):
         self.config, self.spec = config, data["train"]
         self.loss: AdversarialLoss = config.loss.build()
         self.schedule = config.schedule.build()
+        self.beta2_schedule = config.beta2_schedule.build()
+        self.penalty_schedule = config.penalty_schedule.build()
         self.generator, self.discriminator = self.make_networks()
         self.generator_optimizer = config.generator_optimizer.build(self.generator.parameters())
         self.discriminator_optimizer = config.discriminator_optimizer.build(self.discriminator.parameters())
@@ -57,7 +69,7 @@ class GANTrainer(TrainerBase):
 
     def setup(self, fabric: Fabric) -> None:
         """Raises `UserError` for penalties that fp16 has no room for."""
-        penalized = self.config.r1 or self.config.gradient_penalty
+        penalized = self.config.r1 or self.config.r2 or self.config.gradient_penalty
         normalized = any(isinstance(part, _BatchNorm) for part in self.discriminator.modules())
         if penalized and normalized and getattr(fabric, "scaler", None) is not None:
             # Its second derivative has the variance to the power of -3/2.
@@ -77,6 +89,7 @@ class GANTrainer(TrainerBase):
         self.progress = progress
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             scale_lr(optimizer, progress.at(self.schedule))
+            scale_memory(optimizer, progress.at(self.beta2_schedule))
 
     def d_minibatches(self, batch: Tensor) -> Sequence[Tensor]:
         """The batch in one part for each step of D. Raises `UserError` for a batch that is too small, or that
@@ -92,10 +105,12 @@ class GANTrainer(TrainerBase):
             )
         return batch.tensor_split(count)
 
-    def real(self, images: Tensor, progress: Progress) -> Tensor:
-        """Real images as the options want them, and with a gradient in steps with an R1 penalty."""
-        differentiated = bool(self.config.r1) and self.penalized(progress)
-        return self.squashed(images).detach().requires_grad_(differentiated)
+    def judged(self, real: Tensor, fake: Tensor, progress: Progress) -> tuple[Tensor, Tensor]:
+        """Both kinds of images as D's step takes them: the real ones as the options want them, and each with
+        a gradient in steps with a penalty on it, R1 or R2."""
+        now, c = self.penalized(progress), self.config
+        real = self.squashed(real).detach().requires_grad_(now and bool(c.r1))
+        return real, fake.detach().requires_grad_(now and bool(c.r2))
 
     def squashed(self, images: Tensor) -> Tensor:
         """Real images as G is to make them: through one more tanh, where the options want that."""
@@ -112,12 +127,13 @@ class GANTrainer(TrainerBase):
         """D's outputs for real and for generated images, in one forward pass, or in one each.
 
         Each kind has its own where batch norm or the minibatch's deviation makes a score depend on the rest
-        of the batch. It also has where only the real images are differentiated twice.
+        of the batch. It also has where images are differentiated twice.
         """
         real, fake = self.augment_for_d(real), self.augment_for_d(fake)
-        if self.mixes_batch or real.requires_grad:
+        twice = real.requires_grad or fake.requires_grad
+        if self.mixes_batch or twice:
             # Both alike: batch norm of a compiled network does not go together with that of a plain one.
-            with differentiable_twice(self.discriminator) if real.requires_grad else nullcontext():
+            with differentiable_twice(self.discriminator) if twice else nullcontext():
                 return self.discriminator(real), self.discriminator(fake)
         both = self.discriminator(torch.cat([real, fake]))
         return both[: len(real)], both[len(real) :]
@@ -127,25 +143,41 @@ class GANTrainer(TrainerBase):
         return progress.step % int(self.config.penalty_every) == 0
 
     def penalty(
-        self, scores: Tensor, real: Tensor, fake: Tensor, progress: Progress
+        self, real: Judged, fake: Judged, progress: Progress, score: Score = _score
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted penalties on D's gradient, as often as many times as they are left out; and each bare,
-        to log. `scores` are those of `real`."""
-        c, values = self.config, {}
-        if c.r1 and self.penalized(progress):
-            values["r1"] = penalties.r1(scores, real, self.differentiable_gradient)
-        if c.gradient_penalty and self.penalized(progress):
-            critic = lambda images: _score(self.discriminator(self.augment_for_d(images)))  # noqa: E731
-            gradient = self.differentiable_gradient
-            with differentiable_twice(self.discriminator):
-                values["gradient_penalty"] = penalties.gradient_penalty(critic, real, fake, gradient)
-        total = sum((c.penalty_every * getattr(c, k) * v for k, v in values.items()), scores.new_zeros(()))
+        to log. Images come with their scores."""
+        c, gradient, values = self.config, self.differentiable_gradient, dict[str, Tensor]()
+        if self.penalized(progress):
+            for name, (images, scores) in (("r1", real), ("r2", fake)):
+                if getattr(c, name):
+                    values[name] = penalties.zero_centered(scores, images, gradient)
+            if c.gradient_penalty:
+                critic = lambda images: score(self.discriminator(self.augment_for_d(images)))  # noqa: E731
+                with differentiable_twice(self.discriminator):
+                    between = penalties.gradient_penalty(critic, real[0], fake[0], gradient)
+                values["gradient_penalty"] = between
+        weighted = (self._weight(name, progress) * value for name, value in values.items())
+        total = sum(weighted, real[1].new_zeros(()))
         return total, {f"loss/{name}": value.detach() for name, value in values.items()}
+
+    def _weight(self, name: str, progress: Progress) -> float:
+        weight = float(self.config.penalty_every * getattr(self.config, name))
+        return weight if name == "gradient_penalty" else weight * progress.at(self.penalty_schedule)
+
+    def generator_loss(self, output: Tensor, real: Tensor, score: Score = _score) -> Tensor:
+        """G's adversarial loss, given D's output for generated images, and real images if it wants theirs."""
+        return self.loss.generator(score(output), lambda: score(self.discriminate_real(real)))
 
     def discriminate_fake(self, fake: Tensor) -> Tensor:
         """D's output for images that G is about to learn from; D itself will not learn from it."""
         with self.fabric.no_backward_sync(cast("_FabricModule", self.discriminator)):
             return self.discriminator(self.augment_for_d(fake))
+
+    @torch.no_grad()
+    def discriminate_real(self, real: Tensor) -> Tensor:
+        """D's output for real images, from which no network will learn."""
+        return self.discriminator(self.augment_for_d(self.squashed(real)))
 
     def update_generator(self, loss: Tensor, fake: Tensor, penalty: Tensor | None = None) -> Tensor:
         """One step of G down `loss`, a function of `fake`. Returns the gradient's length at an image, a mean.
@@ -230,9 +262,11 @@ class GANTrainer(TrainerBase):
         ]
 
 
-def _score(output: Tensor) -> Tensor:
-    """The adversarial score of each image: D's only output, or its first."""
-    return output if output.ndim == 1 else output[:, 0]
+def scale_memory(optimizer: Optimizer, multiplier: float) -> None:
+    """Set the beta2 of an optimizer that has one: 1 - beta2 is `multiplier` times what it was made with."""
+    for group in optimizer.param_groups if "betas" in optimizer.defaults else ():
+        beta1, beta2 = optimizer.defaults["betas"]
+        group["betas"] = beta1, max(0.0, beta2 + (1 - beta2) * (1 - multiplier))
 
 
 @torch.no_grad()

@@ -46,16 +46,16 @@ class DCGAN(GANTrainer):
         logs: dict[str, Tensor] = {}
         for share in zip(self.d_minibatches(real), self.d_minibatches(fake.detach()), strict=True):
             logs |= self.train_discriminator(*share, progress)
-        logs |= self.train_generator(fake)
+        logs |= self.train_generator(real, fake)
         self.update_average(progress, len(real))
         return logs | {"training/diversity": diversity(fake, self.squashed(real))}
 
     def train_discriminator(self, real: Tensor, fake: Tensor, progress: Progress) -> dict[str, Tensor]:
         """One step of D on real and generated images."""
-        real = self.real(real, progress)
+        real, fake = self.judged(real, fake, progress)
         real_scores, fake_scores = self.discriminate(real, fake)
         loss = self.loss.discriminator(real_scores, fake_scores)
-        penalty, logs = self.penalty(real_scores, real, fake, progress)
+        penalty, logs = self.penalty((real, real_scores), (fake, fake_scores), progress)
         self.update(self.discriminator_optimizer, loss + penalty)
         return {
             "loss/discriminator": loss.detach(),
@@ -64,8 +64,8 @@ class DCGAN(GANTrainer):
             "training/fake_score": fake_scores.detach().mean(),
         }
 
-    def train_generator(self, fake: Tensor) -> dict[str, Tensor]:
-        """One step of G down what D now says of its images."""
-        loss = self.loss.generator(self.discriminate_fake(fake))
+    def train_generator(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """One step of G down what D now says of its images, perhaps beside the real ones."""
+        loss = self.generator_loss(self.discriminate_fake(fake), real)
         gradient = self.update_generator(loss, fake)
         return {"loss/generator": loss.detach(), "training/generator_gradient": gradient}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -11,16 +12,26 @@ from torch import Tensor
 
 from pluglab.components import Options
 
+Scores = Callable[[], Tensor]
+"""D's scores N, computed when they are asked for."""
+
 
 class AdversarialLoss(Protocol):
-    """What D and G descend. Both networks' terms are means over the batch."""
+    """What D and G descend. Both networks' terms are means over the batch.
+
+    There are as many real images as generated ones, so that they can be taken in pairs.
+    """
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """The loss of D, given its scores of real and of generated images."""
         ...
 
-    def generator(self, fake: Tensor) -> Tensor:
-        """The loss of G, given D's scores of generated images."""
+    def generator(self, fake: Tensor, real: Scores) -> Tensor:
+        """The loss of G, given D's scores of generated images.
+
+        `real()` are those of the real ones, without a gradient. A loss that does not ask for them saves a
+        pass through D.
+        """
         ...
 
 
@@ -71,7 +82,7 @@ class NonSaturating:
         cross_entropy = F.binary_cross_entropy_with_logits
         return cross_entropy(real, of_real) + cross_entropy(fake, of_fake)
 
-    def generator(self, fake: Tensor) -> Tensor:
+    def generator(self, fake: Tensor, real: Scores) -> Tensor:
         return F.softplus(-fake).mean()
 
 
@@ -87,7 +98,7 @@ class LeastSquares:
         of_real, of_fake = labels(self.options, real, fake)
         return (F.mse_loss(real, of_real) + F.mse_loss(fake, of_fake)) / 2
 
-    def generator(self, fake: Tensor) -> Tensor:
+    def generator(self, fake: Tensor, real: Scores) -> Tensor:
         return (fake - 1).square().mean() / 2
 
 
@@ -97,7 +108,7 @@ class Hinge:
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
-    def generator(self, fake: Tensor) -> Tensor:
+    def generator(self, fake: Tensor, real: Scores) -> Tensor:
         return -fake.mean()
 
 
@@ -110,5 +121,19 @@ class Wasserstein:
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return fake.mean() - real.mean()
 
-    def generator(self, fake: Tensor) -> Tensor:
+    def generator(self, fake: Tensor, real: Scores) -> Tensor:
         return -fake.mean()
+
+
+class Relativistic:
+    """D: -log s(d(x) - d(y)) of pairs of a real x and a generated y. G: the same of d(y) - d(x)
+    (Jolicoeur-Martineau 2018, eq. 3 and 4; Huang et al. 2024, eq. 2).
+
+    Only differences count: G is not done where D's scores cross 0, and has to reach each real image.
+    """
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return F.softplus(fake - real).mean()
+
+    def generator(self, fake: Tensor, real: Scores) -> Tensor:
+        return F.softplus(real() - fake).mean()

@@ -30,6 +30,8 @@ class GANOptions(EMAOptions):
     """The optimizer of D, with its own learning rate."""
     schedule: Annotated[Component, Reference("schedule")] = named("constant")
     """Multiplier of both learning rates over training progress."""
+    beta2_schedule: Annotated[Component, Reference("schedule")] = named("constant")
+    """Multiplier of 1 - beta2 of both optimizers over training progress, for those that have `betas`."""
     latent_size: int = Field(100, ge=1)
     """Numbers that an image is made from."""
     latent_distribution: Distribution = "normal"
@@ -39,6 +41,10 @@ class GANOptions(EMAOptions):
     generated images, and G learns from all of the latter."""
     r1: float = Field(0.0, ge=0)
     """Weight of the squared gradient of D at real images (Mescheder et al. 2018)."""
+    r2: float = Field(0.0, ge=0)
+    """Weight of the squared gradient of D at generated images (Mescheder et al. 2018)."""
+    penalty_schedule: Annotated[Component, Reference("schedule")] = named("constant")
+    """Multiplier of `r1` and `r2` over training progress."""
     gradient_penalty: float = Field(0.0, ge=0)
     """Weight of the distance of D's gradient to length 1, between real and generated images (Gulrajani et
     al. 2017, where it is 10). Wants a D without batch norm."""

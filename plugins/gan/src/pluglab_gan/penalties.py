@@ -30,12 +30,13 @@ def gradient_of(scores: Tensor, images: Tensor) -> Tensor:
     return gradient
 
 
-def r1(scores: Tensor, real: Tensor, gradient: Gradient = gradient_of) -> Tensor:
-    """|grad d(x)|^2 / 2 of real images, averaged over the batch (Mescheder et al. 2018, eq. 9).
+def zero_centered(scores: Tensor, images: Tensor, gradient: Gradient = gradient_of) -> Tensor:
+    """|grad d(x)|^2 / 2, averaged over the batch: R1 of real images, R2 of generated ones (Mescheder et al.
+    2018, eq. 9 and 10).
 
-    `scores` N were computed from `real`, which requires a gradient.
+    `scores` N were computed from `images`, which require a gradient.
     """
-    return gradient(scores, real).square().flatten(1).sum(1).mean() / 2
+    return gradient(scores, images).square().flatten(1).sum(1).mean() / 2
 
 
 def gradient_penalty(

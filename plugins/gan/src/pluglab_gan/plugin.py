@@ -34,9 +34,14 @@ def _trainers(registry: Registrar) -> None:
     what, where = "styles in every layer, two lazy regularizers", f"{_HERE}.stylegan2:StyleGAN2Lite"
     can = (*_GAN, HasSampling)
     add("trainer", "stylegan2_lite", where, summary=what, paper="arXiv:1912.04958", can=can)
+    what = "a regularized relativistic loss on residual networks without normalization"
+    add("trainer", "r3gan", f"{_HERE}.r3gan:R3GAN", summary=what, paper="arXiv:2501.05441", can=_GAN)
     what = "images of a class asked for, by a discriminator that also classifies"
     can = (*_GAN, SamplesClasses, Classifies)
     add("trainer", "acgan", f"{_HERE}.acgan:ACGAN", summary=what, paper="arXiv:1610.09585", can=can)
+    what = "images of a class asked for, scored as ones of that class"
+    can, where = (*_GAN, SamplesClasses), f"{_HERE}.projection:ProjectionGAN"
+    add("trainer", "projection_gan", where, summary=what, paper="arXiv:1802.05637", can=can)
 
 
 def _losses(registry: Registrar) -> None:
@@ -45,5 +50,6 @@ def _losses(registry: Registrar) -> None:
         ("hinge", "Hinge", "margins for D, the bare score for G", "arXiv:1705.02894"),
         ("least_squares", "LeastSquares", "squared distance of scores to labels", "arXiv:1611.04076"),
         ("wasserstein", "Wasserstein", "difference of mean scores", "arXiv:1701.07875"),
+        ("relativistic", "Relativistic", "cross-entropy of scores in pairs", "arXiv:1807.00734"),
     ):
         registry.add("gan_loss", name, f"{_HERE}.losses:{target}", summary=summary, paper=paper)

@@ -104,7 +104,7 @@ class StyleGAN2Lite(DCGAN):
         logs: dict[str, Tensor] = {}
         for share in zip(self.d_minibatches(real), self.d_minibatches(fake.detach()), strict=True):
             logs |= self.train_discriminator(*share, progress)
-        loss = self.loss.generator(self.discriminate_fake(fake))
+        loss = self.generator_loss(self.discriminate_fake(fake), real)
         penalty, lengths = self.path_penalty(fake, shift, progress)
         gradient = self.update_generator(loss, fake, penalty)
         self.update_average(progress, len(real))

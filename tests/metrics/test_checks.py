@@ -74,6 +74,46 @@ CASES = [
         {"kid_50/pool": [], "kid_std_50/pool": []},
     ),
     (
+        "generation_quality",
+        Painter(),
+        {
+            "metrics": ["kid", "class_accuracy"],
+            "feature_extractor": "labeler",
+            "n": 50,
+            "intervals": True,
+        },
+        {"train": pictures(8)},
+        {
+            name: ["train"]
+            for name in (
+                *("kid_50/labeler", "kid_std_50/labeler", "class_accuracy_50/labeler"),
+                *(f"kid_50/labeler/{end}" for end in ("low", "high", "real")),
+                *(f"class_accuracy_50/labeler/{end}" for end in ("low", "high", "real")),
+            )
+        },
+    ),
+    (
+        "generation_quality",
+        Painter(),
+        {"metrics": ["class_accuracy"], "feature_extractor": "labeler", "n": 50, "intervals": True},
+        {"train": pictures(8, labeled=False)},
+        {f"class_accuracy_50/labeler{end}": [] for end in ("", "/low", "/high")},
+    ),
+    (
+        "nearest_training_images",
+        Noise(),
+        {"n": 20, "shown": 3},
+        {"train": pictures()},
+        {"nearer_20/pixels": [], "copied_20/pixels": []},
+    ),
+    (
+        "nearest_training_images",
+        Painter(),
+        {"n": 20, "held_out": "", "feature_extractor": "pool"},
+        {"train": pictures(8)},
+        {"copied_20/pool": ["train"]},
+    ),
+    (
         "sliced_wasserstein",
         Noise(),
         {"n": 15, "patches": 4, "directions": 8},

@@ -190,6 +190,7 @@ def test_proxy_a_distance_of_known_distributions():
 def test_proxy_a_distance_evaluator(build, two_domains, context):
     found = build("evaluator", "proxy_a_distance", images=200).evaluate(Pixels(), two_domains, context)
     assert found.scalars == {"proxy_a_distance": pytest.approx(2.0)}
+    assert found.better == {"proxy_a_distance": "min"}
     data = {"source": two_domains["source"]}
     with pytest.raises(UserError, match="no role 'target'"):
         build("evaluator", "proxy_a_distance").evaluate(Pixels(), data, context)

@@ -140,6 +140,17 @@ def test_class_accuracy_by_a_table_of_labels(score: Score, capsys: pytest.Captur
     assert "names the class zero, which ten does not have" in refused(capsys, "made", *words)
 
 
+def test_what_a_recipe_calls_its_extractor_is_the_option_here(capsys: pytest.CaptureFixture[str]) -> None:
+    draw("made")
+    Path("digits.py").write_text(DIGITS)
+    Path("labels.csv").write_text(
+        "name,label\n" + "".join(f"{path.name},0\n" for path in Path("made").iterdir())
+    )
+    words = ["--extractor", "pool", "--labels", "labels.csv", "--metric", "class_accuracy"]
+    said = refused(capsys, "made", "--against", "ten", *words, "--plugin", "digits.py")
+    assert "--extractor digit_classifier" in said and "feature_extractor" not in said
+
+
 DIGITS = """
 import torch
 from pluglab import Images

@@ -63,7 +63,8 @@ class ProxyADistance:
             "images": count,
             "c": list(self.config.c),
         }
-        return Evaluation({"proxy_a_distance": value}, headline=("proxy_a_distance",), protocol=protocol)
+        name = "proxy_a_distance"
+        return Evaluation({name: value}, headline=(name,), protocol=protocol, better={name: "min"})
 
 
 def proxy_a_distance(

@@ -26,6 +26,12 @@ EVALUATORS = [
         "distance of patches at each scale, without a network",
         "arXiv:1710.10196",
     ),
+    (
+        "nearest_training_images",
+        "memorization:NearestTrainingImages",
+        "whether samples are copies of training images",
+        "arXiv:2004.05675",
+    ),
     ("sample_grid", "samples:SampleGrid", "generated images, unchosen", ""),
     ("training_animation", "animation:TrainingAnimation", "the same samples as training goes on, a film", ""),
     ("interpolation", "samples:Interpolation", "images between two latents", ""),
@@ -44,6 +50,12 @@ EXTRACTORS = [
         "digit_classifier:DigitClassifier",
         "a small classifier trained once on a data set",
         "",
+    ),
+    (
+        "self_supervised",
+        "self_supervised:SelfSupervised",
+        "a small network trained once on images without labels",
+        "arXiv:2002.05709",
     ),
 ]
 

@@ -31,6 +31,15 @@ from pluglab.protocols import Better, DataContext, Evaluation, EvaluationContext
 from pluglab.storage.atomic import replacing
 from pluglab.storage.csv_files import write_csv
 from pluglab_metrics.extractors.base import FeatureExtractor, Features, extract
+from pluglab_metrics.intervals import (
+    Beside,
+    Floor,
+    floor_rows,
+    has_floor,
+    has_interval,
+    intervals,
+    with_intervals,
+)
 from pluglab_metrics.running import RunningMetric, running_metrics
 
 
@@ -51,6 +60,9 @@ class GenerationQuality:
         """Generated images."""
         reference: int = Field(10_000, ge=2)
         """Real images at most: a fixed random choice of the split."""
+        intervals: bool = False
+        """Beside each score of features also the ends of a 95 % interval, and the score of real images in the
+        place of generated ones."""
 
     needs: ClassVar[tuple[type, ...]] = (Samples,)
 
@@ -83,13 +95,23 @@ class GenerationQuality:
         counts = min(self.config.reference, part.spec.count), self.config.n
         if counts[0] < 2:
             raise UserError(f"one image of '{part.role}' is too few to compare with", help=["take more"])
+        if self.config.intervals:
+            counts = counts[0] // 2, counts[1] // 2
         for metric in self.metrics:
             if check := getattr(metric.metric, "check", None):
                 check(*counts)
         if any(metric.keys is None for metric in self.metrics):
             return None
         roles = (part.role,) if classes_of(trainer) and part.labeled else ()
-        return {self._scalar(metric, key): roles for metric in self.metrics for key in metric.keys or ()}
+        names = {self._scalar(metric, key): metric for metric in self.metrics for key in metric.keys or ()}
+        return dict.fromkeys([*names, *self._beside(names, part)], roles)
+
+    def _beside(self, names: Mapping[str, RunningMetric], part: EvaluationData) -> Iterator[str]:
+        """The scalars that stand beside those of `names`."""
+        for name, metric in names.items():
+            if self.config.intervals and has_interval(metric, name):
+                yield from (f"{name}/{end}" for end in ("low", "high"))
+                yield from [f"{name}/real"] if has_floor(metric, part) else []
 
     def _check_classes(self, trainer: Any, part: EvaluationData) -> None:
         names = [metric.name for metric in self.metrics if metric.reads == "classes"]
@@ -117,7 +139,7 @@ class GenerationQuality:
         found = self.compare(made, labels, part, context.cache, "none" if labels is None else frequent)
         rows = [*found.protocol.items(), ("seed", str(context.seed))]
         table = Table(("setting", "value"), [(str(key), str(value)) for key, value in rows])
-        return replace(found, tables={"protocol": table})
+        return replace(found, tables={**found.tables, "protocol": table})
 
     def compare(
         self, made: Sequence[Tensor], labels: Tensor | None, part: EvaluationData, cache: Path, asked: str
@@ -125,10 +147,37 @@ class GenerationQuality:
         """Scores of images from anywhere: batches uint8 N x C x H x W, `n` in all, and the classes that were
         asked for; `asked` says in words how these were chosen."""
         compared = _Compared(lambda: self._real_images(part), made, labels)
-        scores, protocols, better = self._scores(compared, cache)
+        pair = self._both(compared, cache) if self.extracts else None
+        scores, protocols, better = self._scores(compared, pair)
         settings = self._settings(part, asked)
         headline = tuple(key for key in scores if "_std_" not in key)
-        return Evaluation(scores, headline=headline, protocol=settings, protocols=protocols, better=better)
+        found = Evaluation(scores, headline=headline, protocol=settings, protocols=protocols, better=better)
+        if not self.config.intervals or pair is None:
+            return found
+        return with_intervals(found, self._rows(pair, labels, part, cache))
+
+    def _both(self, compared: _Compared, cache: Path) -> tuple[Features, Features]:
+        """Features of real and of generated images."""
+        return self._features(list(compared.real()), cache), extract(self.extractor, compared.made)
+
+    def _rows(
+        self, pair: tuple[Features, Features], labels: Tensor | None, part: EvaluationData, cache: Path
+    ) -> Iterator[Beside]:
+        """What stands beside each score of features."""
+        floor = self._floor(part, cache)
+        for metric in self.metrics:
+            if metric.reads != "images":
+                same = floor.scores(metric) if has_floor(metric, part) else {}
+                for key, ends in intervals(metric, *pair, labels).items():
+                    if has_interval(metric, key):
+                        yield Beside(self._scalar(metric, key), *ends, same.get(key), floor.said)
+
+    def _floor(self, part: EvaluationData, cache: Path) -> Floor:
+        """Real images in the place of generated ones, against others."""
+        rows = floor_rows(part, min(self.config.reference, part.spec.count), self.config.n)
+        one, other = (self._features(list(self._eight_bit(part, index)), cache) for index in rows)
+        wanted = part.labeled and any(metric.reads == "classes" for metric in self.metrics)
+        return Floor(one, other, part.labels[rows[1]] if wanted else None)
 
     def move_to(self, device: torch.device) -> None:
         if self.extracts:
@@ -142,22 +191,18 @@ class GenerationQuality:
         return [to_uint8(batch) for batch in images]
 
     def _scores(
-        self, compared: _Compared, cache: Path
+        self, compared: _Compared, pair: tuple[Features, Features] | None
     ) -> tuple[dict[str, float], dict[str, Mapping[str, Any]], dict[str, Better]]:
-        real = made = None
-        if self.extracts:
-            real, made = self._features(list(compared.real()), cache), extract(self.extractor, compared.made)
         scores: dict[str, float] = {}
         protocols: dict[str, Mapping[str, Any]] = {}
         better: dict[str, Better] = {}
         for metric in self.metrics:
-            metric.reset()
             if metric.reads == "images":
-                _feed_images(metric, compared)
+                scored = _of_images(metric, compared)
             else:
-                assert real is not None and made is not None
-                _feed_features(metric, real, made, compared.labels)
-            found = {self._scalar(metric, key): value for key, value in metric.compute().items()}
+                assert pair is not None
+                scored = metric.of_features(*pair, compared.labels)
+            found = {self._scalar(metric, key): value for key, value in scored.items()}
             scores |= found
             protocols |= {key: {"metric": metric.options} for key in found}
             better |= metric.said_of(found)
@@ -165,7 +210,9 @@ class GenerationQuality:
 
     def _real_images(self, part: EvaluationData) -> Iterator[Tensor]:
         """Those that count, uint8 on the CPU."""
-        index = sample_rows(part, self.config.reference, 0)
+        return self._eight_bit(part, sample_rows(part, self.config.reference, 0))
+
+    def _eight_bit(self, part: EvaluationData, index: Tensor) -> Iterator[Tensor]:
         return (to_uint8(images).cpu() for images in batches_at(part, index))
 
     def real_features(self, part: EvaluationData, cache: Path) -> Features:
@@ -208,27 +255,13 @@ class _Compared:
         self.real, self.made, self.labels = real, made, labels
 
 
-def _feed_features(metric: RunningMetric, real: Features, made: Features, labels: Tensor | None) -> None:
-    if metric.reads == "classes" and not metric.takes_labels:
-        metric.update(made.logits, labels)
-    elif metric.reads in ("features", "classes"):
-        metric.update(real, real=True)
-        metric.update(made, real=False, labels=labels)
-    elif metric.tells_real:
-        metric.update(real.features, real=True)
-        metric.update(made.features, real=False)
-    elif metric.pairs:
-        count = min(len(real.features), len(made.features))
-        metric.update(made.features[:count], real.features[:count])
-    else:
-        metric.update(made.features)
-
-
-def _feed_images(metric: RunningMetric, compared: _Compared) -> None:
+def _of_images(metric: RunningMetric, compared: _Compared) -> dict[str, float]:
+    metric.reset()
     for images in compared.real() if metric.tells_real else ():
         metric.update_images(images, real=True)
     for images in compared.made:
         metric.update_images(images, real=False if metric.tells_real else None)
+    return metric.compute()
 
 
 def network_notes(extractor: FeatureExtractor) -> dict[str, str]:

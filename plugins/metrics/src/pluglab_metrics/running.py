@@ -21,6 +21,7 @@ from pluglab.components import Component
 from pluglab.data import to_float, to_uint8
 from pluglab.errors import UserError
 from pluglab.protocols import Better
+from pluglab_metrics.extractors.base import Features
 
 Reads = Literal["features", "vectors", "images", "classes"]
 Values = Literal["uint8", "[0, 1]", "[-1, 1]"]
@@ -81,6 +82,24 @@ class RunningMetric:
         if self.takes_labels and not real:
             more["labels"] = self._moved(labels)
         self.metric.update(*map(self._moved, values), **more)
+
+    def of_features(self, real: Features, made: Features, labels: Tensor | None) -> dict[str, float]:
+        """Its scores of generated against real images, and of the classes that were asked for."""
+        self.reset()
+        if self.reads == "classes" and not self.takes_labels:
+            self.update(made.logits, labels)
+        elif self.reads in ("features", "classes"):
+            self.update(real, real=True)
+            self.update(made, real=False, labels=labels)
+        elif self.tells_real:
+            self.update(real.features, real=True)
+            self.update(made.features, real=False)
+        elif self.pairs:
+            count = min(len(real.features), len(made.features))
+            self.update(made.features[:count], real.features[:count])
+        else:
+            self.update(made.features)
+        return self.compute()
 
     def update_images(self, *images: Tensor, real: bool | None = None) -> None:
         """The same with images, uint8 or float in [-1, 1], as values that it reads."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,7 @@ from pluglab_metrics.scores.frechet import FID, RunningGaussian
 
 METRICS = ("fid", "kid", "precision_recall", "inception_score")
 EXTRACTOR = "inception"
+OPTION = re.compile(r'feature_extractor = "(\w+)"')  # as a recipe writes it
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,12 @@ class Request:
 
 
 def print_scores(request: Request, as_json: bool) -> None:
-    """Print what `score` finds."""
-    found = score(request)
+    """Print what `score` finds. What is said of the option of a recipe names the option of the command."""
+    try:
+        found = score(request)
+    except UserError as error:
+        help = [OPTION.sub(r"--extractor \1", line) for line in error.help]
+        raise UserError(error.message, help=help) from error
     if as_json:
         print(json.dumps({"scores": dict(found.scalars), "protocol": dict(found.protocol)}, indent=2))
         return

@@ -152,8 +152,9 @@ def test_differences_have_an_interval(lab: Lab, capsys: pytest.CaptureFixture[st
     (found,) = json.loads(printed(lab, capsys, "one", "--against", "narrow", "--json"))
     assert found["row"] == "wide" and found["n"] == 2
     assert found["mean"] == pytest.approx((90 - first + 91 - second) / 2)
+    assert found["bootstrap"] == pytest.approx(sorted([90 - first, 91 - second]))
     out = printed(lab, capsys, "one", "two", "--against", "narrow")
-    assert "against narrow" in out and "95 % interval" in out and " wide " in out
+    assert "against narrow" in out and "95 % interval" in out and "by bootstrap" in out
     assert lab("compare", "one", "--against", "narow", toys=False) == 2
     assert "no row is called 'narow'\n  = did you mean 'narrow'?" in capsys.readouterr().err
 

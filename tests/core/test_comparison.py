@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from pluglab.comparison import Comparison, Scores, compare, difference, in_one, pivots, tables
+from pluglab.comparison import (
+    Comparison,
+    Scores,
+    as_latex,
+    as_markdown,
+    compare,
+    difference,
+    in_one,
+    pivots,
+    tables,
+)
 from pluglab.comparison.changes import changes_of
 from pluglab.errors import UserError
 from pluglab.protocols import Table
@@ -402,6 +414,16 @@ def test_a_table_turned_by_options() -> None:
     assert caught.value.help[0] == "did you mean 'trainer.width'?"
 
 
+def test_a_table_is_printed_without_the_columns_that_none_of_its_rows_has() -> None:
+    records = [*scored("a", 1.0, name="fid"), *scored("b", 2.0, name="accuracy")]
+    (grid,) = tables(comparison(records))
+    assert grid.trimmed == grid
+    alone = replace(grid, rows=grid.rows[1:])
+    assert alone.table().rows == [["b", "-", "2.00"]]
+    assert alone.trimmed.table() == Table(["", "accuracy"], [["b", "2.00"]])
+    assert "fid" not in as_markdown([alone]) and "fid" not in as_latex([alone])
+
+
 def test_a_pivot_keeps_unlike_protocols_apart() -> None:
     records = [fid("a", 0, 1.0, "x"), fid("a", 1, 3.0, "y"), fid("b", 0, 5.0, "y")]
     (grid,) = pivots(comparison(records), ["method"], ["scenario"])
@@ -426,6 +448,35 @@ def test_the_interval_is_that_of_the_paired_differences() -> None:
     assert not found.certain and found.verdict == ""
 
 
+def test_the_interval_by_bootstrap_is_that_of_resampled_seeds() -> None:
+    """Against Efron 1987 written plainly, on all 4^4 resamples of four differences."""
+    values = [1.0, 2.0, 4.0, 9.0]
+    found = difference(scores(*values), scores(0, 0, 0, 0), "max")
+    assert found is not None and found.bootstrap is not None
+    means = sorted(statistics.fmean(one) for one in itertools.product(values, repeat=4))
+    normal, mean = statistics.NormalDist(), statistics.fmean(values)
+    below = sum((one < mean) + (one <= mean) for one in means) / 2 / len(means)
+    apart = [(sum(values) - value) / 3 for value in values]
+    off = [mean - one for one in apart]
+    bend = sum(one**3 for one in off) / (6 * sum(one**2 for one in off) ** 1.5)
+    bias = normal.inv_cdf(below)
+    shifted = [bias + normal.inv_cdf(share) for share in (0.025, 0.975)]
+    shares = [normal.cdf(bias + one / (1 - bend * one)) for one in shifted]
+    limits = [means[round(share * (len(means) - 1))] for share in shares]
+    assert found.bootstrap == pytest.approx(limits, abs=0.3)
+    assert difference(scores(*values), scores(0, 0, 0, 0), "max") == found  # nothing is left to chance
+
+
+def test_both_intervals_must_exclude_zero() -> None:
+    """Three seeds: no resample goes below 1, but Student's t knows how little three are."""
+    found = difference(scores(1, 2, 3), scores(0, 0, 0), "max")
+    assert found is not None and found.bootstrap is not None and found.interval is not None
+    assert found.bootstrap[0] >= 1 and found.interval[0] < 0 and found.verdict == ""
+    assert replace(found, interval=(0.1, 3.9)).verdict == "ahead"
+    assert replace(found, interval=(0.1, 3.9), bootstrap=(-0.1, 3.0)).verdict == ""
+    assert replace(found, interval=(0.1, 3.9), bootstrap=None).verdict == ""
+
+
 def test_ahead_is_only_said_where_the_interval_excludes_zero() -> None:
     more, less = scores(80.0, 81.0, 82.0), scores(70.0, 70.9, 72.1)
     assert [difference(more, less, better).verdict for better in ("max", "min", None)] == [  # type: ignore
@@ -438,7 +489,7 @@ def test_ahead_is_only_said_where_the_interval_excludes_zero() -> None:
 
 def test_too_few_seeds_tell_nothing() -> None:
     one = difference(scores(80.0), scores(70.0), "max")
-    assert one is not None and one.interval is None and one.verdict == ""
+    assert one is not None and one.interval is one.bootstrap is None and one.verdict == ""
     alike = difference(scores(80.1, 90.1), scores(80.0, 90.0), "max")
     assert alike is not None and alike.interval is None
     assert difference(Scores({0: 1.0}, 1), Scores({1: 1.0}, 1)) is None

@@ -91,7 +91,64 @@ ADDA = {
 }
 
 
+def attention(c: int) -> int:
+    return 2 * conv(c, c // 8, 1) + conv(c, c, 1) + 1
+
+
+SAGAN = {
+    "generator": sum(conv(i, o, 4) for i, o in ((128, 512), (512, 256), (256, 128), (128, 64), (64, 3)))
+    + bn(512, 256, 128, 64)
+    + attention(128)
+    + attention(64),
+    "discriminator": sum(conv(i, o, 4) for i, o in ((3, 64), (64, 128), (128, 256), (256, 512), (512, 1)))
+    + attention(256)
+    + attention(512),
+}
+
+
+def linear_attention(c: int) -> int:
+    """And the small network after it: each with a norm of channels, around it what it is given."""
+    return (
+        2 * c + c * 512 + c * 9 + c * 1024 + conv(512, c, 1) + 2 * c + conv(c, 2 * c, 1) + conv(2 * c, c, 1)
+    )
+
+
+def style_block(i: int, o: int) -> int:
+    """Two modulated convolutions with a style and noise by channel, and the branch to an image."""
+    convolutions = i * o * 9 + o * o * 9 + 3 * o
+    return linear(512, i) + convolutions + 2 * linear(512, o) + 2 * linear(1, o)
+
+
+def residual_block(i: int, o: int) -> int:
+    return conv(i, o, 1) + conv(i, o, 3) + conv(o, o, 3)
+
+
+WIDTHS = 64, 128, 256, 512, 512
+STYLEGAN2 = {
+    "generator": 8 * linear(512, 512)
+    + 512 * 4 * 4
+    + conv(512, 512, 3)
+    + sum(style_block(i, o) for i, o in ((512, 512), (512, 256), (256, 128), (128, 64), (64, 32)))
+    + linear_attention(64),
+    "discriminator": sum(residual_block(i, o) for i, o in zip((3, *WIDTHS), (*WIDTHS, 512), strict=True))
+    + sum(conv(o, o, 3) for o in WIDTHS)
+    + linear_attention(64)
+    + conv(512, 512, 3)
+    + linear(2048, 1),
+}
+PRIVATE = conv(3, 32, 5) + conv(32, 64, 5) + linear(64 * 8 * 8, 100)
+DSN = {
+    "features": conv(3, 32, 5) + conv(32, 48, 5) + linear(48 * 8 * 8, 100),
+    "classifier": linear(100, 100) + linear(100, 10),
+    "source_features": PRIVATE,
+    "target_features": PRIVATE,
+    "decoder": linear(100, 3 * 16 * 16) + conv(3, 16, 5) + conv(16, 16, 5) + conv(16, 16, 3) + conv(16, 3, 3),
+    "discriminator": linear(100, 100) + linear(100, 2),
+}
+
+
 def test_the_counts_by_hand_are_those_that_the_reports_print() -> None:
+    """Of SAGAN, StyleGAN2 and DSN no report prints a total; they are held to the layers that are printed."""
     assert dcgan(100) == {"generator": 3_576_704, "discriminator": 2_765_568}
     assert sum(DANN_II.values()) == 355_164
 
@@ -102,9 +159,11 @@ def test_the_counts_by_hand_are_those_that_the_reports_print() -> None:
         ("a", "DCGAN", dcgan(100)),
         ("a", "SN-GAN", dcgan(100)),
         ("a", "diffusion", {"denoiser": 23_335_299}),  # docs/diffusion.md
+        ("b", "StyleGAN2", STYLEGAN2),
         ("b", "ACGAN", {"generator": 1_052_139, "discriminator": 103_531}),
         ("c", "VAE", {"encoder": 1_378_784, "decoder": 3_220_915}),
         ("d", "DCGAN", dcgan(64)),
+        ("d", "SAGAN", SAGAN),
         ("d", "diffusion", {"denoiser": 33_293_187}),  # docs/diffusion.md
         ("e", "DCGAN A", dcgan(100)),
         ("e", "DCGAN B", dcgan(100)),
@@ -136,6 +195,8 @@ def test_adaptation_has_the_printed_networks_and_baselines_the_same(
             assert found == {part: preset[part] for part in ("features", "classifier")}
         elif recipe.options.trainer.name == "adda":
             assert found == ADDA
+        else:
+            assert (recipe.options.trainer.name, found) == ("dsn", DSN)
 
 
 def test_layers_are_printed_with_their_arguments() -> None:

@@ -207,3 +207,26 @@ def test_the_file_is_whole_or_not_there(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="full"):
         redraw(MATRIX, tmp_path / "a.svg")
     assert not list(tmp_path.iterdir())
+
+
+def _curves_of(*names):
+    points = {"step": list(range(0, 400, 20)), "value": [1 / (1 + i) for i in range(20)]}
+    return {"plot": "curves", "panels": {"loss": dict.fromkeys(names, points)}}
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_a_legend_of_long_names_covers_no_curve(count):
+    """It stands below, all names are in it, and the panel is as high as without it."""
+    long = [f"MNIST-M to SVHN, method {place} with some more words" for place in range(count)]
+    heights = {}
+    for names in (long, ["a", "b"]):
+        figure = draw(_curves_of(*names))
+        figure.canvas.draw()
+        (axes,) = figure.axes
+        panel, legend = axes.get_window_extent(), axes.get_legend().get_window_extent()
+        heights[names[0]] = panel.height
+        assert legend.overlaps(panel) == (names is not long)
+        said = [" ".join(text.get_text().split()) for text in axes.get_legend().get_texts()]
+        assert said == names
+        assert legend.x0 >= 0 and legend.y0 >= 0 and legend.x1 <= figure.bbox.x1
+    assert heights[long[0]] == pytest.approx(heights["a"], rel=0.08)

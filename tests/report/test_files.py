@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -13,7 +15,7 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from pluglab_report.rendering.escapes import fence, latex_escaped, markdown_text
-from tests.report.conftest import EVIL
+from tests.report.conftest import EVIL, lab
 from tests.report.pages import Page
 from tests.report.stranger import CAPTION, MARKUP
 
@@ -120,3 +122,43 @@ def test_the_papers_of_components_are_cited(written: Path, markdown: str) -> Non
     bibliography = (written / "references.bib").read_text()
     assert bibliography.startswith("@inproceedings{kingma2015adam,")
     assert "Kingma and Ba: Adam: A Method for Stochastic Optimization, 2015" in markdown
+
+
+def test_files_of_an_earlier_report_go_and_those_of_others_stay(experiment: Path, tmp_path: Path) -> None:
+    """First of both variants, then of one: what stands for the other goes, unless somebody has changed it."""
+    out, own = tmp_path / "out", tmp_path / "out" / "figures" / "general_mine.png"
+    assert lab("report", experiment, "--out", out, "--format", "md") == 0
+    before = {path.relative_to(out).as_posix() for path in out.rglob("*.*") if path.parent != out}
+    narrow = {name for name in before if name.startswith("figures/general_script")}
+    assert len(narrow) > 2
+    changed = sorted(narrow)[0]
+    (out / changed).write_bytes(b"mine")
+    own.write_bytes(b"mine")
+    assert lab("report", *experiment.glob("wide-*"), "--out", out, "--format", "md") == 0
+    after = {path.relative_to(out).as_posix() for path in out.rglob("*.*") if path.parent != out}
+    assert narrow & after == {changed} and "figures/general_mine.png" in after
+    pictures = {name for name in after if name.endswith((".png", ".gif"))}
+    markdown = (out / "report.md").read_text()
+    assert {name for name in pictures if name not in markdown} == {changed, "figures/general_mine.png"}
+
+
+def test_what_another_page_shows_stays(experiment: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert lab("report", experiment, "--out", out, "--format", "md,tex") == 0
+    stills = {path for path in out.glob("figures/*.png") if path.name in (out / "report.tex").read_text()}
+    assert lab("report", *experiment.glob("wide-*"), "--out", out, "--format", "md") == 0
+    assert stills and all(path.is_file() for path in stills)
+    assert lab("report", *experiment.glob("wide-*"), "--out", out, "--format", "md,tex") == 0
+    assert not all(path.is_file() for path in stills)
+
+
+def test_a_list_of_files_that_leads_outside_removes_nothing(experiment: Path, tmp_path: Path) -> None:
+    out, precious = tmp_path / "out", tmp_path / "precious.txt"
+    precious.write_text("x")
+    out.mkdir()
+    digest = hashlib.sha256(b"x").hexdigest()
+    (out / ".written.json").write_text(
+        json.dumps({"../precious.txt": digest, "figures/../../precious.txt": digest})
+    )
+    assert lab("report", experiment, "--out", out, "--format", "md") == 0
+    assert precious.is_file()

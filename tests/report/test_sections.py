@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from pluglab.plugins.loading import load_plugins
+from pluglab.protocols import Table
 from pluglab.style import look
 from pluglab_report.blocks import Picture, Pictures, TableBlock
 from pluglab_report.chapters import Chapter, read_chapters
+from pluglab_report.networks import architectures_of
+from pluglab_report.report import assemble
 from pluglab_report.sections.curves import Curves
 from pluglab_report.sections.pictures import Others, Reconstructions
 from pluglab_report.sections.provenance import Provenance
+from pluglab_report.turning import fitting
 from tests.report.conftest import EVIL
 
 
@@ -77,3 +81,30 @@ def test_the_commit_is_told_with_whether_files_were_changed(made: Path, experime
     runs = next(block for block in Provenance().write(chapter) if isinstance(block, TableBlock))
     column = list(runs.table.columns).index("git commit")
     assert [row[column] for row in runs.rows[2:]] == ["0123456789, changed", "0123456789"]
+
+
+def test_one_experiment_in_several_chapters_has_one_title(chapter: Chapter) -> None:
+    assert assemble([chapter, chapter]).title == f"Toys {EVIL}"
+    assert assemble([chapter], "mine").title == "mine"
+
+
+def test_a_wide_table_of_runs_lies_on_its_side() -> None:
+    few = Table(["option", "DANN", "DSN"], [["lr", "0.1", "0.2"], ["width", 8, 16.5]])
+    assert fitting(few) is few
+    names = [f"MNIST-M to SVHN, method {place}" for place in range(6)]
+    many = Table(["option", *names], [["lr", *map(str, range(6))], ["width", *range(6)]])
+    assert fitting(many) == Table(["run", "lr", "width"], [[name, str(i), i] for i, name in enumerate(names)])
+    options = Table(["option", *names], [[f"trainer.some.option.of.many.{i}", *range(6)] for i in range(30)])
+    assert fitting(options) is options
+
+
+def test_networks_are_of_methods_where_all_scenarios_share_them(chapter: Chapter) -> None:
+    """`methods` are names within a scenario; here two scenarios are made of two variants."""
+    first, second = chapter.groups
+    twice = replace(chapter, comparison=replace(chapter.comparison, groups=(first, second)))
+    assert [names for names, _ in architectures_of(twice)] == [[EVIL], ["wide"]]
+    same = replace(chapter, comparison=replace(chapter.comparison, groups=(first, replace(first))))
+    vars(same)["methods"] = dict.fromkeys(same.groups, "DANN")
+    assert [names for names, _ in architectures_of(same)] == [["DANN"]]
+    vars(same)["methods"] = dict(zip(same.groups, ("DANN", "DSN"), strict=True))
+    assert [names for names, _ in architectures_of(same)] == [["DANN", "DSN"]]

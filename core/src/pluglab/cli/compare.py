@@ -69,8 +69,8 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
             str | None,
             typer.Option(
                 metavar="ROW",
-                help="Print how far every other row is from this one, with the 95 % interval over the seeds "
-                "that both have.",
+                help="Print how far every other row is from this one, with 95 % intervals over the seeds "
+                "that both have: of a paired t test, and by bootstrap.",
                 show_default=False,
             ),
         ] = None,
@@ -150,7 +150,7 @@ def _print_text(
     grids: Sequence[Grid], notes: Sequence[str], title: str = "", places: int | None = None
 ) -> None:
     for grid in grids:
-        table = grid.table(places)
+        table = grid.trimmed.table(places)
         print_table(table.columns, table.rows, title=", ".join(filter(None, [title, grid.title])))
     print("".join(f"{note}\n" for note in notes), end="")
 
@@ -199,7 +199,8 @@ def _print_differences(comparison: Comparison, against: str, form: str) -> None:
     if form == "json":
         print_json([{**place, **one.to_dict()} for place, one in found])
     elif form == "csv":
-        numbers = ["mean", "n", "low", "high", "level", "verdict"]
+        intervals = ["low", "high", "bootstrap low", "bootstrap high"]
+        numbers = ["mean", "n", *intervals, "level", "verdict"]
         _print_csv([["scenario", "row", "against", "scalar", *numbers], *(_numbers(*pair) for pair in found)])
     else:
         table = _in_words(found, several=len(comparison.scenarios) > 1)
@@ -222,8 +223,8 @@ def _differences(comparison: Comparison, against: str) -> Iterator[tuple[dict[st
 
 
 def _numbers(place: Mapping[str, str], found: Difference) -> list[object]:
-    low, high = found.interval or (None, None)
-    return [*place.values(), found.mean, found.n, low, high, found.level, found.verdict]
+    limits = *(found.interval or (None, None)), *(found.bootstrap or (None, None))
+    return [*place.values(), found.mean, found.n, *limits, found.level, found.verdict]
 
 
 def _in_words(found: Sequence[tuple[Mapping[str, str], Difference]], *, several: bool) -> Table:
@@ -233,11 +234,16 @@ def _in_words(found: Sequence[tuple[Mapping[str, str], Difference]], *, several:
     rows: list[list[str | int]] = []
     for place, one in found:
         digits = decimals(one.mean)
-        interval = "-" if one.interval is None else "{:+.{d}f} to {:+.{d}f}".format(*one.interval, d=digits)
+        intervals = [_limits(one.interval, digits), _limits(one.bootstrap, digits)]
         names = [place["scenario"]] if several else []
         words = one.verdict or ("open" if one.interval else "too few seeds")
         rows.append(
-            [*names, place["row"], place["scalar"], f"{one.mean:+.{digits}f}", interval, one.n, words]
+            [*names, place["row"], place["scalar"], f"{one.mean:+.{digits}f}", *intervals, one.n, words]
         )
     names = ["scenario"] if several else []
-    return Table([*names, "", "scalar", "difference", "95 % interval", "seeds", ""], rows)
+    numbers = ["difference", "95 % interval", "by bootstrap", "seeds"]
+    return Table([*names, "", "scalar", *numbers, ""], rows)
+
+
+def _limits(interval: tuple[float, float] | None, digits: int) -> str:
+    return "-" if interval is None else "{:+.{d}f} to {:+.{d}f}".format(*interval, d=digits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
@@ -38,6 +38,13 @@ class Grid:
     heads: tuple[str, ...]
     columns: tuple[str, ...]
     rows: tuple[tuple[tuple[str, ...], tuple[Cell | None, ...]], ...]
+
+    @property
+    def trimmed(self) -> Grid:
+        """The same without columns that no row has a score in."""
+        kept = [j for j in range(len(self.columns)) if any(row[j] is not None for _, row in self.rows)]
+        rows = tuple((head, tuple(row[j] for j in kept)) for head, row in self.rows)
+        return replace(self, columns=tuple(self.columns[j] for j in kept), rows=rows)
 
     def table(self, places: int | None = None) -> Table:
         """In words: mean and deviation, with so many decimal `places` or as many as the number needs."""
@@ -97,7 +104,7 @@ def as_markdown(grids: Sequence[Grid], notes: Sequence[str] = (), places: int | 
     """The grids one below the other, the best in bold, and a paragraph a note."""
     titled = (
         (f"**{grid.title}**\n\n" if grid.title else "") + markdown(grid.table(places), grid.best())
-        for grid in grids
+        for grid in (one.trimmed for one in grids)
     )
     return "\n".join([*titled, *(f"{note}\n" for note in notes)])
 
@@ -105,7 +112,8 @@ def as_markdown(grids: Sequence[Grid], notes: Sequence[str] = (), places: int | 
 def as_latex(grids: Sequence[Grid], notes: Sequence[str] = (), places: int | None = None) -> str:
     """The same in LaTeX, which needs the package booktabs; titles and notes are comments."""
     titled = (
-        (f"% {grid.title}\n" if grid.title else "") + latex(grid.table(places), grid.best()) for grid in grids
+        (f"% {grid.title}\n" if grid.title else "") + latex(grid.table(places), grid.best())
+        for grid in (one.trimmed for one in grids)
     )
     return "\n".join([*titled, *(f"% {note}\n" for note in notes)])
 

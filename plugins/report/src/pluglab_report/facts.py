@@ -55,10 +55,12 @@ def _difference(chapter: Chapter, group: Group, base: Group, column: Column, fou
     direction = "above" if found.mean > 0 else "below"
     far = f"{abs(found.mean):.{places}f} {direction} {chapter.names[base]}"
     words = f"{chapter.names[group]} is {far} in {column.title}"
-    if found.interval is None:
+    if found.interval is None or found.bootstrap is None:
         return f"{words}, over {_seeds(found.n)}: too few to say whether that is chance"
-    low, high = found.interval
-    words = f"{words}, over {found.n} seeds (95 % interval {low:+.{places}f} to {high:+.{places}f})"
+    interval, other = (
+        f"{low:+.{places}f} to {high:+.{places}f}" for low, high in (found.interval, found.bootstrap)
+    )
+    words = f"{words}, over {found.n} seeds (95 % interval {interval}, by bootstrap {other})"
     return words if found.certain else f"{words}, which may be chance"
 
 

@@ -65,7 +65,8 @@ def _with_inner(blocks: Sequence[Block]) -> Iterator[Block]:
 def assemble(chapters: Sequence[Chapter], title: str = "", author: str = "") -> Report:
     """Have every section written."""
     written = [_written(chapter) for chapter in chapters]
-    return Report(title or "; ".join(chapter.title for chapter in chapters), author, written)
+    titles = dict.fromkeys(chapter.title for chapter in chapters)
+    return Report(title or "; ".join(titles), author, written)
 
 
 def _written(chapter: Chapter) -> WrittenChapter:

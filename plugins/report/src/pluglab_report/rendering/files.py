@@ -44,11 +44,12 @@ class Folder:
 
     def __init__(self, out: Path, *, moving: bool) -> None:
         self.out, self.moving = out, moving
+        self.written: list[Path] = []
 
     def of(self, picture: Picture) -> str:
         stem = self.out / "figures" / picture.name
         if picture.data is not None:
-            redraw(picture.data, stem.with_suffix(".pdf"))
+            self.written.append(redraw(picture.data, stem.with_suffix(".pdf")))
             return self._address(redraw(picture.data, stem.with_suffix(".png"), dpi=DPI))
         assert picture.path is not None, "a picture has a file or data"
         if picture.path.suffix == ".gif" and self.moving:
@@ -58,6 +59,7 @@ class Folder:
         return self._address(_for_print(picture.path, stem.with_suffix(".png")))
 
     def _address(self, path: Path) -> str:
+        self.written.append(path)
         return path.relative_to(self.out).as_posix()
 
 
@@ -72,13 +74,17 @@ def _for_print(source: Path, path: Path) -> Path:
     return path
 
 
-def write_tables(report: Report, out: Path) -> None:
-    """Every table as CSV and as LaTeX for the package booktabs."""
+def write_tables(report: Report, out: Path) -> list[Path]:
+    """Every table as CSV and as LaTeX for the package booktabs: the files."""
+    written = []
     for block in report.blocks():
         if isinstance(block, TableBlock):
             stem = out / "tables" / block.name
-            write_file(stem.with_suffix(".csv"), _csv(block).encode())
-            write_file(stem.with_suffix(".tex"), latex(block.table, block.bold).encode())
+            texts = {".csv": _csv(block), ".tex": latex(block.table, block.bold)}
+            for suffix, text in texts.items():
+                write_file(stem.with_suffix(suffix), text.encode())
+                written.append(stem.with_suffix(suffix))
+    return written
 
 
 def _csv(block: TableBlock) -> str:

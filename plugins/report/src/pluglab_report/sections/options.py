@@ -8,9 +8,9 @@ from pluglab.comparison import words
 from pluglab.protocols import Table
 from pluglab_report.blocks import Block, Fold, TableBlock, Text
 from pluglab_report.chapters import Chapter
+from pluglab_report.turning import fitting
 
 WIDE = 6  # groups that have a column each
-REST = "All other options of data, networks and training are the same; '-' is an option that there is not."
 NOT_AN_OPTION = "title", "seeds", "variants", "axes", "table", "reported"
 
 REST = "All other options of data, networks and training are the same; '-' is an option that there is not."
@@ -34,16 +34,9 @@ def _differences(chapter: Chapter) -> Iterator[Block]:
         yield Text("The runs do not differ in any option of the training.")
         return
     lines = [[key, *(words(group.changed.get(key)) or "-" for group in chapter.groups)] for key in keys]
-    table = Table(["option", *chapter.names.values()], lines)
-    shown = table if len(chapter.groups) <= WIDE else turned(table)
-    yield TableBlock(f"{chapter.layout.name}_differences", shown, "What differs between the runs")
+    table = fitting(Table(["option", *chapter.names.values()], lines))
+    yield TableBlock(f"{chapter.layout.name}_differences", table, "What differs between the runs")
     yield Text(REST)
-
-
-def turned(table: Table) -> Table:
-    """Rows as columns."""
-    columns, *rows = map(list, zip(table.columns, *table.rows, strict=True))
-    return Table(["run", *map(str, columns[1:])], rows)
 
 
 def _all(chapter: Chapter) -> TableBlock:

@@ -27,11 +27,7 @@ class Provenance:
         return [
             TableBlock(f"{name}_runs", _runs(chapter), "Runs"),
             TableBlock(f"{name}_rules", _rules(chapter), "What was learned from, and what was reported"),
-            TableBlock(
-                f"{name}_data",
-                _data(chapter),
-                f"Data, with the first {DIGITS} digits of the SHA-256 of their content",
-            ),
+            TableBlock(f"{name}_data", _data(chapter), DATA),
             Heading("To repeat it"),
             *(Code(text, "sh") for text in _commands(chapter)),
             Fold("Software and machines", [TableBlock(f"{name}_software", _software(chapter))]),

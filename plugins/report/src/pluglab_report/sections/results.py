@@ -27,8 +27,8 @@ class Results:
 
 
 def _tables(chapter: Chapter) -> Iterator[Block]:
-    turned = [grid for grid in _turned(chapter) if _kept(grid)]
-    each = [grid for grid in tables(chapter.comparison) if _kept(grid)]
+    turned = _with_scores(_turned(chapter))
+    each = _with_scores(tables(chapter.comparison))
     if not turned and not each:
         return
     blocks = _blocks(chapter, turned or each, "results")
@@ -46,12 +46,13 @@ def _turned(chapter: Chapter) -> list[Grid]:
         return pivots(chapter.comparison, chapter.rows or ("method",), chapter.columns or ("scenario",))
     if len(chapter.scenarios) < 2:
         return []
-    return [grid for grid in pivots(chapter.comparison, ["method"], ["scenario"]) if len(_kept(grid)) > 1]
+    found = pivots(chapter.comparison, ["method"], ["scenario"])
+    return [grid for grid in found if len(grid.trimmed.columns) > 1]
 
 
-def _kept(grid: Grid) -> list[int]:
-    """The columns that hold anything."""
-    return [j for j in range(len(grid.columns)) if any(row[j] is not None for _, row in grid.rows)]
+def _with_scores(grids: Sequence[Grid]) -> list[Grid]:
+    """Without columns that nobody has, and grids that have no other."""
+    return [grid.trimmed for grid in grids if grid.trimmed.columns]
 
 
 def _blocks(chapter: Chapter, grids: Sequence[Grid], name: str) -> list[TableBlock]:
@@ -59,18 +60,14 @@ def _blocks(chapter: Chapter, grids: Sequence[Grid], name: str) -> list[TableBlo
 
 
 def _block(chapter: Chapter, grid: Grid, name: str) -> TableBlock:
-    """The grid without columns that nobody has; a column of seeds where rows are groups."""
-    first = len(grid.heads)
-    whole, best = grid.table(), grid.best()
-    order = [*range(first), *(first + j for j in _kept(grid))]
-    rows: list[list[str | float | int]] = [[row[j] for j in order] for row in whole.rows]
-    bold = {(i, order.index(j)) for i, j in best if j in order}
+    """The grid, with a column of seeds where rows are groups."""
+    table = grid.table()
     seeds = [_seeds(row) for _, row in grid.rows]
-    columns = [*(whole.columns[j] for j in order), *(["seeds"] if any(seeds) else [])]
     if any(seeds):
-        rows = [[*row, count or MISSING] for row, count in zip(rows, seeds, strict=True)]
+        rows = [[*row, count or MISSING] for row, count in zip(table.rows, seeds, strict=True)]
+        table = Table([*table.columns, "seeds"], rows)
     file = f"{chapter.layout.name}_{name}"
-    return TableBlock(file, Table(columns, rows), grid.title, bold, _colors(chapter, grid))
+    return TableBlock(file, table, grid.title, grid.best(), _colors(chapter, grid))
 
 
 def _seeds(row: Sequence[Cell | None]) -> int:

@@ -10,10 +10,11 @@ from pluglab.protocols import Table
 from pluglab.tables import mean_and_deviation
 from pluglab_report.blocks import Block, Fold, Heading, TableBlock, Text
 from pluglab_report.chapters import Chapter, first_told
+from pluglab_report.turning import fitting
 from pluglab_report.words import slug
 
 FLOOR = "real"
-ABOUT_FLOOR = "Rows that end in '/real' compare real images with other real ones: a floor for any generator."
+ABOUT_FLOOR = "What ends in '/real' compares real images with other real ones: a floor for any generator."
 
 
 class Scores:
@@ -44,7 +45,7 @@ def _scalars(chapter: Chapter, label: str) -> Iterator[Block]:
     names = list(dict.fromkeys(name for group in having for name in _evaluations(group)[label]["scalars"]))
     if names:
         rows = [[name, *(_cell(group, label, name) for group in having)] for name in names]
-        table = Table(["scalar", *(chapter.names[group] for group in having)], rows)
+        table = fitting(Table(["scalar", *(chapter.names[group] for group in having)], rows))
         yield TableBlock(f"{chapter.layout.name}_scores_{slug(label)}", table)
         if any(name.rpartition("/")[2] == FLOOR for name in names):
             yield Text(ABOUT_FLOOR)

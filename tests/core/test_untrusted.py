@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -157,7 +158,8 @@ def test_a_damaged_line_of_the_history_blocks_no_other(line: str) -> None:
     before = History(path).events()
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*lines[:3], line, *lines[3:]]))
-    assert History(path).events() == before
+    with pytest.warns(UserWarning, match="line 4 is damaged") if line.strip("\x00\n") else nullcontext():
+        assert History(path).events() == before
     assert lab("resume", run, "--set", "steps=12") == 0
     steps = [event["step"] for event in History(path).events() if event["type"] == "step"]
     assert steps == sorted(set(steps)) and steps[-1] == 12

@@ -140,12 +140,8 @@ class Record:
         return {int(path.name.removeprefix("step_").partition(".")[0]): path for path in files}
 
     def history(self) -> list[dict[str, Any]]:
-        """The events of metrics.jsonl, oldest first. Raises `UserError` where the file is damaged."""
-        history = RunFolder(self.path).history
-        try:
-            return history.events()
-        except ValueError as error:
-            raise UserError(f"{history.path} is damaged: {error}") from None
+        """The events of metrics.jsonl, oldest first, without damaged lines, of which there is a warning."""
+        return RunFolder(self.path).history.events()
 
     def evaluations(self) -> dict[str, dict[str, Any]]:
         """What each evaluator found, by its label: at the reported step, or before there is one, last."""

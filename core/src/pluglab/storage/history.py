@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -71,14 +72,16 @@ class History:
         write_file(self.path, "".join(kept).encode())
 
     def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each line with its event. A crash can cut the last line, or leave it as zero bytes; one that the
-        disk has damaged is left out as well, and blocks nothing."""
+        """Each line with its event. A crash can cut the last line, or leave it as zero bytes; any other that
+        is none of ours is left out with a warning, and blocks nothing."""
         if self.path.exists():
             text = self.path.read_text(encoding="utf-8", errors="replace")
-            for line in text.splitlines(keepends=True):
+            for number, line in enumerate(text.splitlines(keepends=True), start=1):
                 event = _event_of(line) if line.endswith("\n") else None
                 if event is not None:
                     yield line, event
+                elif line.strip("\x00\n") and line.endswith("\n"):
+                    warnings.warn(f"{self.path}: line {number} is damaged and left out", stacklevel=2)
 
 
 def _event_of(line: str) -> dict[str, Any] | None:

@@ -296,7 +296,7 @@ class ExperimentFolder:
         )
 
     def runs(self) -> list[RunFolder]:
-        names = read_json(self.path / _EXPERIMENT).get("runs", [])
+        names = read_json(self.path / _EXPERIMENT).get("runs")
         if not isinstance(names, list) or any(name != Path(str(name)).name for name in names):
             raise UserError(f"{self.path / _EXPERIMENT} is damaged: its runs are no names of folders in it")
         return [RunFolder(self.path / name) for name in names]

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,18 @@ def surface() -> str:
     """Every command, argument and option with its default, environment variable and help."""
     commands: Any = typer.main.get_command(build_app(load_plugins(only="")))
     lines = []
-    for name, command in sorted(commands.commands.items()):
+    for name, command in sorted(_commands(commands)):
         lines += ["", f"lab {name}", f"    {command.help.splitlines()[0]}"]
         lines += [_parameter(parameter) for parameter in command.params]
     return "\n".join(lines[1:]) + "\n"
+
+
+def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Those of a group, and of groups in it, by the words after `lab`."""
+    for name, command in group.commands.items():
+        yield f"{before}{name}", command
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{before}{name} ")
 
 
 def _parameter(parameter: Any) -> str:
@@ -71,7 +79,7 @@ def test_the_command_line_is_the_one_that_was_agreed_on() -> None:
 
 def test_every_command_and_option_has_help() -> None:
     commands: Any = typer.main.get_command(build_app(load_plugins(only="")))
-    for name, command in commands.commands.items():
+    for name, command in _commands(commands):
         assert command.help, name
         assert all(parameter.help for parameter in command.params), name
 
@@ -160,6 +168,20 @@ def test_list_recipes(out: Out) -> None:
     ]
 
 
+def test_parts_of_recipes_are_not_listed(out: Out) -> None:
+    """What another extends, as a whole or for a variant, and has no title."""
+    Path("recipes/parts").mkdir(parents=True)
+    for name in ("one", "two", "three"):
+        Path(f"recipes/parts/{name}.toml").write_text("steps = 1\n")
+    Path("recipes/whole.toml").write_text('title = "whole"\nextends = "parts/one.toml"\n')
+    Path("recipes/more.toml").write_text(
+        'extends = ["whole.toml"]\n[variants.a]\nextends = ["parts/two.toml"]\n'
+    )
+    Path("recipes/broken.toml").write_text("extends = [")
+    listed = [Path(row["recipe"]).name for row in json.loads(out("list", "recipes", "--json"))]
+    assert listed == ["broken.toml", "more.toml", "three.toml", "whole.toml"]
+
+
 def test_list_runs(out: Out, recipe: Path) -> None:
     out("run", recipe, "--set", "steps=2")
     first = only_run()
@@ -194,8 +216,8 @@ def test_list_runs(out: Out, recipe: Path) -> None:
         ),
         (("show", "trainer", "tyo"), "unknown trainer 'tyo'\n  = did you mean 'toy'?\n"),
         (
-            ("show", "metric", "fid"),
-            "unknown metric 'fid'\n  = no plugin provides any metric; `lab list plugins`",
+            ("show", "metric", "score"),
+            "unknown metric 'score'\n  = no plugin provides any metric; `lab list plugins`",
         ),
         (("schema", "--out", "no/x.json"), "no/x.json cannot be written: No such file or directory\n"),
         (("schema", "--out", "."), ". cannot be written: Is a directory\n"),

@@ -95,7 +95,7 @@ def test_what_only_its_author_can_say_is_left_to_fill_in(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["plugin", "mine"], "lab new writes no 'plugin'"),
+        (["poem", "mine"], "No such command 'poem'"),
         (["recipe", "mine"], "which trainer?"),
         (["recipe", "mine", "--trainer", "dan"], "did you mean 'dann'?"),
         (["recipe", "mine", "--trainer", "dann", "--data", "train=digits"], "its roles: source, target"),
@@ -159,7 +159,7 @@ def completed(line: str) -> list[str]:
 
 @pytest.mark.usefixtures("installed")
 def test_a_shell_completes_commands_kinds_and_names() -> None:
-    assert {"clean", "compare"} == set(completed("lab c"))
+    assert {"check", "clean", "compare"} == set(completed("lab c"))
     assert completed("lab show trainer dan") == ["dann"]
     assert completed("lab show optim") == ["optimizer"]
     assert completed("lab list sched") == ["schedules"]

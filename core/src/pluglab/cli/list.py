@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,7 +74,7 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
         elif rows:
             print_table(columns, [[row[column] for column in columns] for row in rows])
         else:
-            echo(f"no {what}{' below ./recipes' if what == 'recipes' else ''}")
+            echo(f"no {what}{' below ./recipes, nor with a plugin' if what == 'recipes' else ''}")
 
 
 def _table(what: str, plugins: Plugins) -> tuple[list[dict[str, Any]], list[str]]:
@@ -124,14 +125,48 @@ def _about_kind(kind: Kind, plugins: Plugins) -> dict[str, Any]:
 
 
 def _recipes(folder: Path) -> list[dict[str, str]]:
-    """Recipes below `folder`, each with the first line of its header."""
+    """Recipes below `folder`, and those that come with plugins, each with the first line of its header."""
+    from pluglab.recipe.installed import installed_recipes
+
+    here = {str(path): path for path in sorted(folder.rglob("*.toml"))}
+    known = {path.resolve() for path in here.values()}
+    others = {name: path for name, path in installed_recipes().items() if path.resolve() not in known}
+    return [{"recipe": name, "about": _header(path)} for name, path in _whole({**here, **others}).items()]
+
+
+def _whole(files: Mapping[str, Path]) -> dict[str, Path]:
+    """Those that are recipes: not parts, which others extend and which have no title."""
     from pluglab.recipe.recipe import MACHINE_FILE
 
-    return [
-        {"recipe": str(path), "about": _header(path)}
-        for path in sorted(folder.rglob("*.toml"))
-        if not path.name.startswith(".") and path.name != MACHINE_FILE
-    ]
+    plain = {name: path for name, path in files.items() if path.name[0] != "." and path.name != MACHINE_FILE}
+    tables = {name: _toml(path) for name, path in plain.items()}
+    extended = {
+        (plain[name].parent / base).resolve() for name, table in tables.items() for base in _extended(table)
+    }
+    return {
+        name: path
+        for name, path in plain.items()
+        if "title" in tables[name] or path.resolve() not in extended
+    }
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    """What it holds; nothing, where it is no sound TOML."""
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except ValueError:
+        return {}
+
+
+def _extended(value: Any) -> Iterator[str]:
+    """The files that a recipe, or a variant in it, extends."""
+    if isinstance(value, Mapping):
+        names = value.get("extends", [])
+        yield from map(str, names if isinstance(names, list) else [names])
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _extended(one)
 
 
 def _header(path: Path) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pluglab.plugins.registry import Entry
     from pluglab.protocols import Role
 
+GROUP = "new"
 FIRST_DATA = {"target": ("digits_m",)}  # of a role of this name; of all others:
 OTHER_DATA = ("digits",)
 FIRST_LOOKS = ("accuracy", "sample_grid", "reconstructions")
@@ -40,11 +41,12 @@ class Wanted:
 
 
 def add(app: typer.Typer, plugins: Plugins) -> None:
-    @app.command()
-    def new(
-        what: Annotated[
-            str, typer.Argument(metavar="recipe", help="What to write: a recipe.", show_default=False)
-        ],
+    """The group `lab new`, to which plugins may add."""
+    group = typer.Typer(no_args_is_help=True, help="Write a recipe, or what else is to begin with.")
+    app.add_typer(group, name=GROUP)
+
+    @group.command()
+    def recipe(
         name: Annotated[
             str, typer.Argument(metavar="NAME", help="NAME.toml is written.", show_default=False)
         ],
@@ -73,8 +75,6 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
 
         On a terminal it asks for what is not given; elsewhere it takes what the defaults are there.
         """
-        if what != "recipe":
-            raise UserError(f"lab new writes no '{what}'", help=["write `lab new recipe NAME`"])
         stand_ins.use()
         loaded = plugins_with(plugins, plugin)
         path = Path(name if name.endswith(".toml") else f"{name}.toml")

@@ -179,6 +179,10 @@ class Registry:
         raise UserError(f"unknown {kind} '{name}'", help=self._ways_out(kind, name))
 
     def _ways_out(self, kind: str, name: str) -> list[str]:
+        from pluglab.plugins.known import way_to
+
+        if way := way_to(kind, name):
+            return [way]
         known = self.names(kind)
         if kind not in self._kinds and not known:
             kinds = did_you_mean(kind, self._kinds) or "`lab list kinds` shows those that there are"

@@ -13,6 +13,7 @@ from typing import Any
 from pluglab.components import Component, dump_options
 from pluglab.errors import KeyPath, Problem, RecipeError, UserError, did_you_mean
 from pluglab.plugins.registry import Registry
+from pluglab.recipe.installed import installed_recipe
 from pluglab.recipe.keys import Machine as Machine
 from pluglab.recipe.keys import RecipeOptions
 from pluglab.recipe.layers import (
@@ -343,8 +344,10 @@ def free_label(name: str, taken: Iterable[str]) -> str:
 def load_recipe(path: Path, overrides: Sequence[str] = (), more: Sequence[TomlSource] = ()) -> RecipeFile:
     """Read a recipe, what it extends, this machine's `lab.toml`, overrides as `--set` gives them, and more.
 
-    Raises `UserError`.
+    A `path` that there is not may be the name of an installed one. Raises `UserError`.
     """
+    if not is_file(path):
+        path = installed_recipe(path.as_posix()) or path
     return recipe_file(list(read_layers(path)), path, [*map(read_override, overrides), *more])
 
 

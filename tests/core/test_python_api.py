@@ -41,7 +41,7 @@ def test_overrides_are_options_of_the_recipe() -> None:
     written = run(
         write(), steps=2, trainer={"optimizer": {"lr": 0.5}}, **{"data.train.count": 16}, evaluate=[]
     )
-    recipe = pluglab.load(written.folder).recipe.to_dict()
+    recipe = pluglab.load(written.folder, trust=True).recipe.to_dict()
     assert recipe["steps"] == 2
     assert recipe["trainer"]["optimizer"]["lr"] == 0.5
     assert recipe["data"]["train"]["count"] == 16
@@ -54,7 +54,7 @@ def test_values_of_python_are_taken_for_what_they_mean() -> None:
         steps=np.int64(2),
         trainer={"noise": np.float32(0.5)},
     )
-    assert pluglab.load(runs.folder).recipe.options.steps == 2
+    assert pluglab.load(runs.folder, trust=True).recipe.options.steps == 2
     with pytest.raises(pluglab.UserError, match="a value has no place in a recipe"):
         run(SMALL, trainer={"noise": None})
 
@@ -106,15 +106,21 @@ def test_several_runs_are_asked_for_by_their_names() -> None:
     assert runs.load("seed 1").run.path == runs.folders["seed 1"]
     assert runs.figures("seed 1")["hits_bar"].is_file()
     with pytest.raises(pluglab.UserError, match="holds 2 runs"):
-        pluglab.load(runs.folder)
+        pluglab.load(runs.folder, trust=True)
 
 
 def test_a_model_is_loaded_with_its_plugin_files_or_with_those_that_are_named() -> None:
     runs = run(write(), **{"run.keep_every": 4})
-    for model in (runs.load(), pluglab.load(runs.folder), pluglab.load(runs.folder, plugins=[PLUGIN])):
+    for model in (
+        runs.load(),
+        pluglab.load(runs.folder, trust=True),
+        pluglab.load(runs.folder, plugins=[PLUGIN]),
+    ):
         assert (model.name, model.step, model.classes) == ("learner", 12, ("dark", "bright"))
     weights = state(runs.folder, 4)["trainer"]["body"]["1.weight"]
-    assert torch.equal(pluglab.load(runs.folder, step=4).trainer.body.state_dict()["1.weight"], weights)
+    assert torch.equal(
+        pluglab.load(runs.folder, step=4, trust=True).trainer.body.state_dict()["1.weight"], weights
+    )
     images = np.zeros((3, 1, 4, 4), np.uint8)
     assert model.predict(images).shape == (3, 2)
     assert repr(model) == f"<learner after 12 steps, {runs.folder}>"
@@ -122,7 +128,9 @@ def test_a_model_is_loaded_with_its_plugin_files_or_with_those_that_are_named() 
 
 def test_where_to_compute_and_where_data_lie_may_be_said() -> None:
     folder = trained()
-    model = pluglab.load(folder, run={"device": "cpu", "precision": "bf16"}, **{"data.train.count": 9})
+    model = pluglab.load(
+        folder, trust=True, run={"device": "cpu", "precision": "bf16"}, **{"data.train.count": 9}
+    )
     assert model.fabric.hardware.precision == "bf16"
 
 
@@ -130,7 +138,7 @@ def test_where_to_compute_and_where_data_lie_may_be_said() -> None:
 def test_a_model_is_not_loaded_as_another_one(option: str) -> None:
     folder = trained()
     with pytest.raises(pluglab.UserError, match=f"the run was trained with another {option}"):
-        pluglab.load(folder, **{option: 7})
+        pluglab.load(folder, trust=True, **{option: 7})
 
 
 def test_what_there_is_not_is_not_loaded() -> None:
@@ -141,7 +149,7 @@ def test_what_there_is_not_is_not_loaded() -> None:
         (folder, {"plugins": ["no.py"]}, "there is no plugin file no.py"),
     ]:
         with pytest.raises(pluglab.UserError, match=told):
-            pluglab.load(path, **more)
+            pluglab.load(path, trust=True, **more)
 
 
 def test_a_model_of_a_run_that_is_under_way_again_is_its_newest() -> None:
@@ -149,7 +157,7 @@ def test_a_model_of_a_run_that_is_under_way_again_is_its_newest() -> None:
     folder = trained()
     words = ["steps=30", "trainer.breaks_at=25", "trainer.optimizer.lr=0.2", "log_every=1"]
     assert lab("resume", folder, *(word for one in words for word in ("--set", one))) == 1
-    assert pluglab.load(folder).step == 24
+    assert pluglab.load(folder, trust=True).step == 24
 
 
 def test_a_notebook_shows_runs_and_models() -> None:

@@ -16,7 +16,7 @@ from pluglab.errors import RunError
 from pluglab.storage.atomic import write_file
 from pluglab.storage.checkpoints import Checkpoints
 from pluglab.storage.run_folder import RunFolder, claim_folder
-from tests.core.support import RECIPE, Lab, lab_process, last_state, only_run, same
+from tests.core.support import RECIPE, TOYS, Lab, lab_process, last_state, only_run, same
 
 EXPERIMENT = RECIPE + "\n[variants.a]\n[variants.b.trainer]\nwidth = 4\n"
 
@@ -203,7 +203,7 @@ def test_an_interrupted_experiment_goes_on_where_it_stopped(lab: Lab, recipe: Pa
     ended = lab_process("run", recipe, TOY_END="TERM:23")
     folder = only_run()
     assert ended.returncode == 143
-    assert f"lab resume {folder}\n" in ended.stderr
+    assert f"lab resume {folder} --plugin {TOYS}\n" in ended.stderr
     assert [RunFolder(folder / f"{v}-seed0").read()["status"] for v in "ab"] == ["interrupted", "pending"]
     assert lab("run", recipe, "--resume") == 0
     assert only_run() == folder

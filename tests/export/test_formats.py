@@ -20,7 +20,7 @@ def odd(trained: Trained, tmp_path: Path) -> Any:
 
     def export(oddity: str, *words: str) -> dict[str, Any]:
         run = trained("odd", f'{{ name = "odd", oddity = "{oddity}" }}', "--plugin", ODD)
-        assert lab("export", run, "--out", tmp_path / "out", *words) == 0
+        assert lab("export", run, "--trust", "--out", tmp_path / "out", *words) == 0
         return config_in(tmp_path / "out")
 
     return export
@@ -142,7 +142,7 @@ def test_a_model_that_calls_no_network(
     trainer: str, trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = trained("idle", trainer, "--plugin", ODD)
-    assert lab("export", run, "--out", tmp_path / "out") == 2
+    assert lab("export", run, "--trust", "--out", tmp_path / "out") == 2
     assert "calls no network to sample, predict, embed or reconstruct" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

@@ -52,6 +52,6 @@ def test_a_run_remembers_its_plugin_file(lab: Lab, tmp_path: Path) -> None:
     lab("run", "mine.toml", "--plugin", "mine.py", "--set", "steps=2")
     (folder,) = (tmp_path / "runs" / "mine").iterdir()
     results = json.loads((folder / "results.json").read_text())
-    (again,) = json.loads(lab("evaluate", folder, "--json").stdout)[folder.name]
+    (again,) = json.loads(lab("evaluate", folder, "--trust", "--json").stdout)[folder.name]
     assert again["step"] == 2 and again["scalars"] == results["scalars"]
     assert again["protocols"] == results["protocols"] and not again["tainted"]

@@ -239,7 +239,7 @@ def load_plugins(files: Iterable[Path] = (), only: str | None = None) -> Plugins
             plugins.reports.append(_report_disabled(entry))
     for name in sorted((wanted or set()) - {entry.name for entry in found}):
         plugins.reports.append(PluginReport(name, "?", "", "broken", "LAB_PLUGINS names it; not installed"))
-    for path in files:
+    for path in {path.resolve(): path for path in files}.values():
         plugins.add_file(path)
     plugins.check_kinds()
     return plugins

@@ -70,10 +70,10 @@ def folders(root: str = "runs") -> set[Path]:
     return {path for path in Path(root).glob("*/*") if path.is_dir()}
 
 
-def made(*words: object, code: int = 0) -> Path:
+def made(*words: object, code: int = 0, plugin: bool = True) -> Path:
     """The folder that `lab WORDS...` makes."""
     before = folders()
-    assert lab(*words) == code
+    assert lab(*words, plugin=plugin) == code
     (folder,) = folders() - before
     return folder
 

@@ -15,7 +15,7 @@ from pluglab.errors import UserError
 from pluglab.recipe.positions import parse_toml, read_toml
 from pluglab.storage.history import History
 from pluglab.storage.run_folder import RunFolder, resuming
-from tests.core.runs import PLUGIN, lab, trained
+from tests.core.runs import PLUGIN, lab, made, trained, write
 from tests.core.support import RECIPE, lab_process, last_state, only_run
 
 # Files -----------------------------------------------------------------------------------------------
@@ -116,14 +116,29 @@ def test_a_run_folder_cannot_name_a_program_that_then_runs(
     assert not mark.exists()
 
 
-def test_whoever_trusts_a_run_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_program_that_was_named_here_need_not_be_named_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = trained()
+    assert lab("evaluate", run, plugin=False) == 0
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "another person's"))
     assert lab("evaluate", run, plugin=False) == 2
     assert str(PLUGIN) in capsys.readouterr().err
     assert lab("evaluate", run, "--trust", plugin=False) == 0
-    assert lab("evaluate", run, "--plugin", PLUGIN, plugin=False) == 0
-    assert lab("evaluate", run, plugin=False) == 2  # once said is not said for ever
-    assert pluglab.load(run, trust=True).name == pluglab.load(run, plugins=[PLUGIN]).name
+    assert lab("evaluate", run, plugin=False) == 2  # trust is not remembered
+    assert pluglab.load(run, trust=True).name == "learner"
+    assert pluglab.load(run, plugins=[PLUGIN]).name == "learner"
+    assert lab("evaluate", run, plugin=False) == 0  # naming is
+
+
+def test_a_program_that_has_changed_has_to_be_named_again(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PLUGIN.read_text())
+    run = made("run", write(), "--plugin", program, plugin=False)
+    assert lab("evaluate", run, plugin=False) == 0
+    program.write_text(PLUGIN.read_text() + "\n# by another hand\n")
+    assert lab("evaluate", run, plugin=False) == 2
+    assert lab("evaluate", run, "--plugin", program, plugin=False) == 0
 
 
 def test_a_relative_program_is_run_for_nobody() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,8 @@ def new_session(plugins: Plugins, data_root: Path | None, echo: Callable[[str], 
     if data_root is not None and not data_root.is_dir():
         help = ["give the folder that holds MNIST/, USPS/, SVHN/, ..., or leave it out for embedded data"]
         raise UserError(f"the data root {data_root} is not a folder", help=help)
+    if not is_trusting():
+        remember(plugins.files)
     return Session(plugins, DataContext(data_root, cache_folder(), progress_bar), echo)
 
 
@@ -104,20 +107,49 @@ def session_of(
     return session
 
 
+def _named_before() -> Path:
+    """The file that holds what plugin files have been named on this machine: a hash and a path a line."""
+    return cache_folder() / "named_plugins.txt"
+
+
+def remember(files: Sequence[Path]) -> None:
+    """Keep in mind that the person has named these plugin files, as they are now."""
+    named = _named_before()
+    known = named.read_text("utf-8").splitlines() if named.is_file() else []
+    new = [line for line in _lines_of(files) if line not in known]
+    with suppress(OSError):  # a cache that cannot be written to: then they have to be named again
+        if new:
+            named.parent.mkdir(parents=True, exist_ok=True)
+            with named.open("a", encoding="utf-8") as file:
+                file.write("".join(f"{line}\n" for line in new))
+
+
+def _lines_of(files: Sequence[Path]) -> list[str]:
+    return [f"{digest} {path}" for path, digest in plugin_files(files).items()]
+
+
+def _is_unknown(file: Path) -> bool:
+    """Whether a file that is there has never been named as it is."""
+    named = _named_before()
+    known = named.read_text("utf-8").splitlines() if named.is_file() else []
+    return file.is_file() and _lines_of([file])[0] not in known
+
+
 def trusted_files(recorded: Iterable[str], folder: Path) -> list[Path]:
-    """The plugin files that a run's record names. Raises `UserError` where nobody has said to trust it: a run
-    folder is data, which a stranger may have made, and a plugin file is a program."""
+    """The plugin files that a run's record names. Raises `UserError` for one that nobody has named on this
+    machine as it is, nor said to trust: a run folder is data, which a stranger may have made, and a plugin
+    file is a program."""
     files = [Path(name) for name in recorded]
     if any(not file.is_absolute() for file in files):
         raise UserError(
             f"{folder} names plugin files by relative paths, which `lab run` never does",
             help=["name those that you know: --plugin FILE"],
         )
-    if files and not is_trusting():
+    if not is_trusting() and any(map(_is_unknown, files)):
         named = " ".join(f"--plugin {shlex.quote(str(file))}" for file in files)
         raise UserError(
-            f"{folder} was made with a plugin file; that is a program, and does not run by itself",
-            help=[f"if you know it, name it again: {named}", "--trust runs whatever the run's record names"],
+            f"{folder} names a plugin file that you have not named yet as it is; it is a program",
+            help=[f"if you know it, name it: {named}", "--trust runs whatever the run's record names"],
         )
     return files
 

@@ -192,7 +192,8 @@ def test_a_report_says_how_long_a_plugin_took_and_what_it_brought_in(
     install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "site" / "sklearn.py").write_text("")
-    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
+    monkeypatch.setitem(sys.modules, "sklearn", sys)  # so that the one above does not outlive the test
+    monkeypatch.delitem(sys.modules, "sklearn")
     install("slow", "import time, sklearn\ntime.sleep(0.3)")
     install("good", GOOD)
     plugins = load_plugins()

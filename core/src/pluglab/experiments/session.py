@@ -51,6 +51,8 @@ class Session:
 
     def origin(self, folder: Path) -> dict[str, Any]:
         """What must be found again when the run in `folder` is read: data, plugin files, places."""
+        if not is_trusting():
+            remember(self.plugins.files)
         here, root = Path.cwd(), self.context.root
         return {
             "data_root": str(root.resolve()) if root else None,
@@ -78,8 +80,6 @@ def new_session(plugins: Plugins, data_root: Path | None, echo: Callable[[str], 
     if data_root is not None and not data_root.is_dir():
         help = ["give the folder that holds MNIST/, USPS/, SVHN/, ..., or leave it out for embedded data"]
         raise UserError(f"the data root {data_root} is not a folder", help=help)
-    if not is_trusting():
-        remember(plugins.files)
     return Session(plugins, DataContext(data_root, cache_folder(), progress_bar), echo)
 
 
@@ -96,6 +96,7 @@ def session_of(
     facts = run.read()
     recorded: Mapping[str, str] = facts.get("plugin_files", {})
     again = [*files] or trusted_files(recorded, folder)
+    remember(files)
     if again and not files:
         plugins = load_plugins(again)
     before = facts.get("data_root")

@@ -141,6 +141,16 @@ def test_a_program_that_has_changed_has_to_be_named_again(tmp_path: Path) -> Non
     assert lab("evaluate", run, "--plugin", program, plugin=False) == 0
 
 
+def test_workers_trust_as_their_parent_does_and_remember_as_little(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
+    assert lab("run", write(), "--set", "seeds=[0,1]", "--jobs", "2", "--trust") == 0
+    assert not (tmp_path / "cache" / "named_plugins.txt").exists()
+    assert lab("run", write(), "--set", "steps=4") == 0
+    assert str(PLUGIN) in (tmp_path / "cache" / "named_plugins.txt").read_text()
+
+
 def test_a_relative_program_is_run_for_nobody() -> None:
     run = trained()
     mark = planted(run, "evil.py")

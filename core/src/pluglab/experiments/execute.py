@@ -20,7 +20,7 @@ from pluglab.experiments.experiment import Experiment
 from pluglab.experiments.prepare import Prepared
 from pluglab.experiments.session import Session
 from pluglab.experiments.summary import write_results
-from pluglab.plugins.loading import left_out
+from pluglab.plugins.loading import is_trusting, left_out
 from pluglab.plugins.returned import check_failures
 from pluglab.protocols import Job, Launcher
 from pluglab.storage.failures import clear_frames, recording_failures
@@ -105,7 +105,8 @@ class RunJob(Job):
         root = self.session.context.root
         place = ["--data-root", str(root.resolve())] if root else []
         sets = [word for one in (*self.experiment.sets, "run.launcher='in_turn'") for word in ("--set", one)]
-        return ["resume", str(self.folder.resolve()), *sets, *place, *files]
+        trust = ["--trust"] if is_trusting() else []
+        return ["resume", str(self.folder.resolve()), *sets, *place, *files, *trust]
 
     def execute(self) -> None:
         """Raises `InterruptedRunError` after a signal, `LabError` where the run fails."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pluglab.engine.hardware import LabFabric, resolve_hardware
 from pluglab.errors import UserError
+from pluglab.experiments.named_plugins import plugin_files, recorded_files, remember
 from pluglab.observers.console import progress_bar
-from pluglab.plugins.loading import Plugins, is_trusting, load_plugins
+from pluglab.plugins.loading import Plugins, load_plugins
 from pluglab.protocols import DataContext
 from pluglab.recipe.keys import Machine
 from pluglab.storage.run_folder import RunFolder, run_folders
@@ -51,8 +49,7 @@ class Session:
 
     def origin(self, folder: Path) -> dict[str, Any]:
         """What must be found again when the run in `folder` is read: data, plugin files, places."""
-        if not is_trusting():
-            remember(self.plugins.files)
+        remember(self.plugins.files, self.context.cache)
         here, root = Path.cwd(), self.context.root
         return {
             "data_root": str(root.resolve()) if root else None,
@@ -61,11 +58,6 @@ class Session:
             "plugins": self.plugins.versions(),
             "plugin_files": plugin_files(self.plugins.files),
         }
-
-
-def plugin_files(files: Sequence[Path]) -> dict[str, str]:
-    """The hash of each plugin file, by its path."""
-    return {str(file.resolve()): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def cache_folder() -> Path:
@@ -95,8 +87,8 @@ def session_of(
     run = run_folders(folder)[0]
     facts = run.read()
     recorded: Mapping[str, str] = facts.get("plugin_files", {})
-    again = [*files] or trusted_files(recorded, folder)
-    remember(files)
+    again = [*files] or recorded_files(recorded, folder, cache_folder())
+    remember(files, cache_folder())
     if again and not files:
         plugins = load_plugins(again)
     before = facts.get("data_root")
@@ -106,53 +98,6 @@ def session_of(
     for note in changed_plugins(facts, plugins):
         session.log(note)
     return session
-
-
-def _named_before() -> Path:
-    """The file that holds what plugin files have been named on this machine: a hash and a path a line."""
-    return cache_folder() / "named_plugins.txt"
-
-
-def remember(files: Sequence[Path]) -> None:
-    """Keep in mind that the person has named these plugin files, as they are now."""
-    named = _named_before()
-    known = named.read_text("utf-8").splitlines() if named.is_file() else []
-    new = [line for line in _lines_of(files) if line not in known]
-    with suppress(OSError):  # a cache that cannot be written to: then they have to be named again
-        if new:
-            named.parent.mkdir(parents=True, exist_ok=True)
-            with named.open("a", encoding="utf-8") as file:
-                file.write("".join(f"{line}\n" for line in new))
-
-
-def _lines_of(files: Sequence[Path]) -> list[str]:
-    return [f"{digest} {path}" for path, digest in plugin_files(files).items()]
-
-
-def _is_unknown(file: Path) -> bool:
-    """Whether a file that is there has never been named as it is."""
-    named = _named_before()
-    known = named.read_text("utf-8").splitlines() if named.is_file() else []
-    return file.is_file() and _lines_of([file])[0] not in known
-
-
-def trusted_files(recorded: Iterable[str], folder: Path) -> list[Path]:
-    """The plugin files that a run's record names. Raises `UserError` for one that nobody has named on this
-    machine as it is, nor said to trust: a run folder is data, which a stranger may have made, and a plugin
-    file is a program."""
-    files = [Path(name) for name in recorded]
-    if any(not file.is_absolute() for file in files):
-        raise UserError(
-            f"{folder} names plugin files by relative paths, which `lab run` never does",
-            help=["name those that you know: --plugin FILE"],
-        )
-    if not is_trusting() and any(map(_is_unknown, files)):
-        named = " ".join(f"--plugin {shlex.quote(str(file))}" for file in files)
-        raise UserError(
-            f"{folder} names a plugin file that you have not named yet as it is; it is a program",
-            help=[f"if you know it, name it: {named}", "--trust runs whatever the run's record names"],
-        )
-    return files
 
 
 def _bases(run: RunFolder, facts: Mapping[str, Any]) -> tuple[Path, ...]:

@@ -46,8 +46,7 @@ class DANN(ClassifierTrainer):
         logits, target_logits = self.classifier(features, "both").chunk(2)
         domains = self.discriminator(reverse(features, progress.at(self.adaptation)))
         is_target = domain_labels(len(features), features.device)
-
-        class_loss, adversarial = self.class_loss(logits, labels), domain_loss(domains, is_target)
+        class_loss, adversarial, logs = self.losses(logits, labels, target_logits, domains)
         target_loss, target_logs = self.target_loss(target, target_logits, progress)
         self.optimizer_step(class_loss + self.config.domain_weight * adversarial + target_loss, progress)
         return {
@@ -55,5 +54,13 @@ class DANN(ClassifierTrainer):
             "loss/domain": adversarial.detach(),
             "training/accuracy": accuracy(logits, labels),
             "training/domain_accuracy": domain_accuracy(domains, is_target),
+            **logs,
             **target_logs,
         }
+
+    def losses(
+        self, logits: Tensor, labels: Tensor, target_logits: Tensor, domains: Tensor
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The loss of the classes, that of the domains, and what else is logged."""
+        is_target = domain_labels(len(domains), domains.device)
+        return self.class_loss(logits, labels), domain_loss(domains, is_target), {}

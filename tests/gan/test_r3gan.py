@@ -28,7 +28,7 @@ def sizes(registry):
 
 
 def test_the_paper_s_widths_give_the_paper_s_parameters(sizes):
-    """Table 2, configuration E at 256 x 256: 23.058 and 23.010 million."""
+    """Configuration E at 256 x 256: 23.058 and 23.010 million, as remembered, not looked up."""
     assert sizes(256, width=96, largest_width=768) == (23_057_952, 23_009_568)
 
 

@@ -48,11 +48,10 @@ def _folders() -> list[tuple[str, Path]]:
 
 
 def _places(package: str) -> list[Path]:
-    try:
-        spec = find_spec(package)
-    except (ImportError, ValueError):  # a damaged plugin, which `lab list plugins` tells
-        return []
-    return [Path(place) for place in (spec.submodule_search_locations if spec else None) or ()]
+    """Found without running the plugin's code, which may be damaged, or slow to import."""
+    top, *rest = package.split(".")
+    spec = find_spec(top)
+    return [Path(place, *rest) for place in (spec.submodule_search_locations if spec else None) or ()]
 
 
 def _within(folder: Path) -> list[tuple[str, Path]]:

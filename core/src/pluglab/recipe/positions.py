@@ -13,6 +13,7 @@ from typing import Any
 from pluglab.bounded import read_bounded
 from pluglab.errors import KeyPath as KeyPath
 from pluglab.errors import Problem, RecipeError, Span, UserError
+from pluglab.recipe.installed import installed_recipes
 
 _KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _DOTTED = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*")
@@ -88,7 +89,8 @@ def read_toml(path: Path) -> TomlSource:
 def _neighbors(path: Path) -> list[str]:
     """The recipe that was meant, by its name there or in recipes/; else some of those that are there."""
     here = sorted(path.parent.glob("*.toml"))
-    files = {file.stem: str(file) for file in [*Path("recipes").glob("*.toml"), *here]}
+    installed = {name: name for name in installed_recipes()}
+    files = installed | {file.stem: str(file) for file in [*Path("recipes").glob("*.toml"), *here]}
     near = get_close_matches(path.stem, files, n=1)
     if near:
         return [f"did you mean {files[near[0]]}?"]

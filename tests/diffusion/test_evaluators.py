@@ -115,7 +115,7 @@ class Count:
 
 @pytest.fixture
 def registry_with_count():
-    registry, registrar = registry_of("diffusion"), Registrar("counts")
+    registry, registrar = registry_of("diffusion", "metrics"), Registrar("counts")
     registrar.add("evaluator", "count", Count)
     registry.extend(registrar.entries)
     return registry
@@ -131,8 +131,8 @@ def test_an_evaluator_sees_other_options_of_sampling_and_the_model_keeps_its_own
         registry_with_count, "evaluator", "sampled_with", evaluator="count", sampling=options
     ).build()
     assert all(can(type(trainer), need) for need in evaluator.needs)
-    evaluator.prepare(DataContext(None, Path(), lambda *a: None))
-    assert evaluator.evaluator.prepared == 1
+    evaluator.prepare(DataContext(None, Path(), lambda *a: None))  # type: ignore[arg-type]
+    assert evaluator.inner.evaluator.prepared == 1
     found = evaluator.evaluate(trainer, {}, context)
     assert trainer.sampling is before
     assert found.tables["ddim_3_options"].rows == [(3,)] and set(found.figures) == {"ddim_3_one"}

@@ -107,3 +107,17 @@ class Reader:
 
     def reconstruct(self, images: Tensor, role: str) -> Tensor:
         return images * 0.5
+
+
+class Inverter:
+    """Translates by inverting, both ways; counts the images that it is asked for."""
+
+    translations = (("source", "target"), ("target", "source"))
+
+    def __init__(self) -> None:
+        self.asked: list[Tensor] = []
+
+    def translate(self, images: Tensor, role: str, to: str) -> Tensor:
+        assert {role, to} == {"source", "target"}
+        self.asked.append(images)
+        return -images

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from pluglab import Options
 from pluglab.data import Images
 from pluglab.errors import UserError
 from pluglab_metrics.extractors.digit_classifier import DigitClassifier
 from tests.evaluation import context_in, looked, role_data
-from tests.metrics.models import LatentPainter, Painter, Reader, Resampler
+from tests.metrics.models import Inverter, LatentPainter, Painter, Reader, Resampler
 
 NEIGHBORS = ("precision", "recall", "density", "coverage")
 CLASSES = ("inception_score", "inception_score_std", "class_accuracy")
@@ -23,6 +24,12 @@ def pictures(size=32, count=40, labeled=True):
 
 
 F1 = {"name": "f1", "num_classes": 10}
+
+
+class Tuned(Painter):
+    """Has options of sampling, none."""
+
+    sampling = Options()
 
 
 class Noise:
@@ -130,6 +137,8 @@ CASES = [
     ("sample_grid", Painter(), {}, {"train": pictures(8)}, {}),
     ("training_animation", Painter(), {}, {"train": pictures(8)}, {}),
     ("interpolation", LatentPainter(), {}, {"train": pictures(8)}, {}),
+    ("sampled_with", Tuned(), {"evaluator": "sample_grid"}, {"train": pictures(8)}, {"default_seconds": []}),
+    ("translated", Inverter(), {"evaluator": "sample_grid"}, None, {}),
 ]
 
 
@@ -166,7 +175,12 @@ def test_what_is_reported_can_be_told_apart_by_its_protocol(build, domains, cont
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, _, _, roles, _ in CASES if name != "learning_curves" and roles is None]
+    "name",
+    [
+        name
+        for name, _, _, roles, _ in CASES
+        if roles is None and name not in ("learning_curves", "translated")
+    ],
 )
 @pytest.mark.parametrize(
     ("options", "message"),

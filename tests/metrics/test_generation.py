@@ -1,6 +1,7 @@
 """Evaluators of generators, with generators whose images are known."""
 
 import math
+import warnings
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,6 +15,8 @@ from pluglab.data import Images, to_uint8
 from pluglab.errors import UserError
 from pluglab.evaluating import noise, sample_batches
 from pluglab.trained import TrainedModel
+from pluglab_metrics.extractors.base import Features
+from pluglab_metrics.quality import cached
 from pluglab_metrics.samples import by_class, slerp
 from pluglab_metrics.scores.frechet import RunningGaussian, frechet_distance
 from tests.evaluation import role_data
@@ -66,8 +69,24 @@ def test_features_of_real_images_are_cached_and_keyed_by_content(build, data, co
     for path in (context.cache / "reference").iterdir():
         path.write_bytes(b"damaged")
     before = Pool.seen
-    evaluator.evaluate(Resampler(digits), data, context)
+    with pytest.warns(UserWarning, match="is damaged .* computed again"):
+        evaluator.evaluate(Resampler(digits), data, context)
     assert Pool.seen - before == 350
+
+
+def test_a_flipped_bit_of_what_is_kept_changes_no_number(tmp_path):
+    features = Features(torch.arange(600.0).reshape(100, 6), None)
+    path = tmp_path / "features.pt"
+    assert torch.equal(cached(path, lambda: features).features, features.features)
+    content, told = path.read_bytes(), 0
+    for at in range(0, len(content), 61):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :])
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = cached(path, lambda: features)
+        assert torch.equal(found.features, features.features) and found.logits is None, at
+        told += bool(said)
+    assert told > len(content) / 61 / 2  # most bytes are numbers; the rest is padding between the parts
 
 
 def test_class_accuracy_of_a_conditional_model(build, data, context):

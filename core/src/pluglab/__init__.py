@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from pluglab._lazy import lazily
+from pluglab._lazy import lazily as lazily
 
 try:
     __version__ = version("pluglab")
@@ -29,6 +29,7 @@ __all__ = [
     "Batch",
     "Classifies",
     "Component",
+    "Deferred",
     "EMAOptions",
     "Embeds",
     "Evaluation",
@@ -48,6 +49,7 @@ __all__ = [
     "Table",
     "TrainedModel",
     "TrainerBase",
+    "Translates",
     "UserError",
     "__version__",
     "capability",
@@ -55,6 +57,7 @@ __all__ = [
     "data_context",
     "derived_seed",
     "hookimpl",
+    "lazily",
     "load",
     "named",
     "run",
@@ -73,8 +76,10 @@ if TYPE_CHECKING:
     from pluglab.capabilities import Generates as Generates
     from pluglab.capabilities import Reconstructs as Reconstructs
     from pluglab.capabilities import Samples as Samples
+    from pluglab.capabilities import Translates as Translates
     from pluglab.capabilities import capability as capability
     from pluglab.components import Component as Component
+    from pluglab.components import Deferred as Deferred
     from pluglab.components import Options as Options
     from pluglab.components import Reference as Reference
     from pluglab.components import named as named
@@ -104,11 +109,12 @@ else:
         {
             **dict.fromkeys(("component", "data_context", "load", "run"), "pluglab.api"),
             **dict.fromkeys(
-                ("Classifies", "Embeds", "Generates", "Reconstructs", "Samples", "capability"),
+                ("Classifies", "Embeds", "Generates", "Reconstructs", "Samples", "Translates", "capability"),
                 "pluglab.capabilities",
             ),
             **dict.fromkeys(
-                ("Component", "Options", "Reference", "named", "table", "takes"), "pluglab.components"
+                ("Component", "Deferred", "Options", "Reference", "named", "table", "takes"),
+                "pluglab.components",
             ),
             **dict.fromkeys(("RunError", "UserError"), "pluglab.errors"),
             **dict.fromkeys(("ImageSpec", "Images"), "pluglab.images"),

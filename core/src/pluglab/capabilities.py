@@ -136,6 +136,18 @@ class Reconstructs(Protocol):
         ...
 
 
+@capability("translate images")
+class Translates(Protocol):
+    @property
+    def translations(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of roles, from and to, that it translates between: an attribute of the class."""
+        ...
+
+    def translate(self, images: Tensor, role: str, to: str) -> Tensor:
+        """Images of `role` as images of the role `to`: float in [-1, 1], of the shape of those of `to`."""
+        ...
+
+
 @capability("trace a reverse process")
 class Traces(Protocol):
     def trajectory(self, n: int, labels: Tensor | None, generator: torch.Generator, frames: int) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial, update_wrapper
 from typing import Any, TypeVar
 
@@ -27,10 +27,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Options(BaseModel):
-    """Base of every `Config`: unknown options are errors, values cannot change."""
+    """Base of every `Config`: unknown options are errors, numbers are finite, values cannot change."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,
     )
 
 
@@ -115,6 +119,32 @@ class Component:
         return core_schema.is_instance_schema(cls)
 
 
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """An option that is a table of options of another component, which is known only when it is used.
+
+    `table` is what the recipe says. Its default is a `table()`.
+    """
+
+    table: Mapping[str, Any]
+    validate: Callable[[type[BaseModel], Mapping[str, Any], str], Any] = field(repr=False, compare=False)
+
+    def resolve(self, model: type[M], owner: str) -> M:
+        """The table as these options, their components made. `owner` says in words whose options they are.
+
+        Raises `RecipeError` with all that is wrong, each with its place in the recipe.
+        """
+        found: M = self.validate(model, self.table, owner)
+        return found
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return core_schema.is_instance_schema(cls)
+
+
 def dump_options(config: BaseModel) -> dict[str, Any]:
     """Plain TOML-able values of a config, in declaration order; options that are None are left out."""
     values = ((name, getattr(config, name)) for name in type(config).model_fields)
@@ -124,6 +154,8 @@ def dump_options(config: BaseModel) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Component):
         return value.dump()
+    if isinstance(value, Deferred):
+        return _plain(value.table)
     if isinstance(value, BaseModel):
         return dump_options(value)
     if isinstance(value, (list, tuple)):

@@ -24,6 +24,7 @@ from pluglab.capabilities import Reconstructs as Reconstructs
 from pluglab.capabilities import Samples as Samples
 from pluglab.capabilities import SamplesClasses as SamplesClasses
 from pluglab.capabilities import Traces as Traces
+from pluglab.capabilities import Translates as Translates
 from pluglab.images import ImageSpec as ImageSpec
 
 if TYPE_CHECKING:
@@ -463,6 +464,10 @@ class Job(Protocol):
 class Launcher(Protocol):
     """Brings the runs of an experiment to their ends: a component of kind `launcher`."""
 
-    def launch(self, jobs: Sequence[Job], say: Callable[[str], None]) -> Mapping[str, Exception]:
-        """Raises `InterruptedRunError` after a signal, when every run is saved. Returns failures by label."""
+    def launch(self, jobs: Iterable[Job], say: Callable[[str], None]) -> Mapping[str, Exception]:
+        """Raises `InterruptedRunError` after a signal, when every run is saved. Returns failures by label.
+
+        `lab run` gives a list. The jobs of a sweep come to be while others are under way: each is to be taken
+        when there is room for it, and a job that has ended in another process asked for its `failure`.
+        """
         ...

@@ -14,7 +14,16 @@ import tomli_w
 import torch
 from torch import Tensor, nn
 
-from pluglab.capabilities import Classifies, Embeds, HasNetworks, HasSampling, Reconstructs, Samples, can
+from pluglab.capabilities import (
+    Classifies,
+    Embeds,
+    HasNetworks,
+    HasSampling,
+    Reconstructs,
+    Samples,
+    Translates,
+    can,
+)
 from pluglab.components import dump_options
 from pluglab.data.batches import transformed
 from pluglab.data.run_data import DatasetCache, RunData
@@ -168,6 +177,19 @@ class TrainedModel:
             for kind, value in (made if isinstance(made, Mapping) else {"reconstruction": made}).items():
                 kinds.setdefault(kind, []).append(to_uint8(value).cpu())
         return {kind: torch.cat(parts) for kind, parts in kinds.items()}
+
+    def translate(self, images: Tensor | np.ndarray, role: str | None = None, to: str = "") -> Tensor:
+        """Images like those of `role` as images of the role `to`, uint8 N x C x H x W.
+
+        Without names the first translation is taken that the trainer has of these.
+        """
+        self.require(Translates)
+        known = tuple(self.trainer.translations)
+        pair = next((one for one in known if role in (None, one[0]) and to in ("", one[1])), None)
+        if pair is None:
+            ways = ", ".join(f"{one} to {other}" for one, other in known)
+            raise UserError(f"'{self.name}' does not translate so", help=[f"it translates {ways}"])
+        return self._each(images, pair[0], lambda x: to_uint8(self.trainer.translate(x, *pair)))
 
     def modules(self) -> dict[str, nn.Module]:
         """The networks that the trainer holds, out of Fabric's wrappers, by the names that `init` knows."""

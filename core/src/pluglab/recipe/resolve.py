@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
-from pluglab.components import Component, Reference, config_class, nested_of, reference_of
-from pluglab.errors import KeyPath, Problem, UserError, did_you_mean
+from pluglab.components import Component, Deferred, Reference, config_class, nested_of, reference_of
+from pluglab.errors import KeyPath, Problem, RecipeError, UserError, did_you_mean
 from pluglab.plugins.contracts import ContractError, place_of_option
+from pluglab.plugins.known import way_to
 from pluglab.plugins.registry import Entry, Registry, a, plural
-from pluglab.recipe.validation import coerced, problems_of, unknown_option
+from pluglab.recipe.validation import coerced, problems_of, unknown_option, wrong_option
 
 
 @dataclass
@@ -91,7 +93,8 @@ class Resolver:
 
     def _ways_out(self, key: str, path: KeyPath, model: type[BaseModel], manual: str) -> tuple[str, ...]:
         if not manual:
-            return (f"known: {', '.join(model.model_fields)}",)
+            way = "" if path else way_to("recipe_table", key)
+            return (way or f"known: {', '.join(model.model_fields)}",)
         misplaced = f"'{key}' is an option of the recipe: write it above the first [table]"
         return (*([misplaced] if key in self.top and path else []), *_manual(manual))
 
@@ -107,10 +110,18 @@ class Resolver:
             if nested is not None and isinstance(value, Mapping) and _holds_components(nested):
                 inner = f"'{name}' of {owner}" if path else f"[{name}]"
                 resolved[name] = self.options(nested, value, (*path, name), inner, manual)
+            if info.annotation is Deferred:
+                resolved[name] = self._deferred(value, (*path, name), owner)
             if reference is None or value is None or value is PydanticUndefined:
                 continue
             resolved[name] = self._reference(*reference, value, (*path, name))
         return resolved
+
+    def _deferred(self, value: Any, path: KeyPath, owner: str) -> Deferred | None:
+        if not isinstance(value, Mapping):
+            self.problems.append(wrong_option((path[-1],), "should be a table", owner).below(path[:-1]))
+            return None
+        return Deferred(value, partial(_validate_deferred, self.registry, path))
 
     def _reference(self, reference: Reference, many: bool, value: Any, path: KeyPath) -> Any:
         return (
@@ -132,6 +143,16 @@ class Resolver:
     ) -> None:
         """Note something wrong with the value at `path`."""
         self.problems.append(Problem(message, None, note, tuple(help), path, at_value=True, author=author))
+
+
+def _validate_deferred(
+    registry: Registry, path: KeyPath, model: type[BaseModel], values: Mapping[str, Any], owner: str
+) -> BaseModel:
+    resolver = Resolver(registry)
+    config = resolver.options(model, values, path, owner)
+    if config is None:
+        raise RecipeError(resolver.problems)
+    return config
 
 
 def make(registry: Registry, kind: str, name: str, **options: Any) -> Component:

@@ -69,10 +69,13 @@ class Perceptron(TrainerBase):
         self.optimizer = config.optimizer.build(self.network.parameters())
 
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
-        loss = nn.functional.cross_entropy(self.network(batch["train"].images), batch["train"].labels)
+        train = batch["train"]
+        assert train.labels is not None  # the role requires them
+        loss = nn.functional.cross_entropy(self.network(train.images), train.labels)
         self.update(self.optimizer, loss)
         return {"loss": loss.detach()}
 
     def predict(self, images: Tensor, role: str) -> Tensor:
         """Class logits N x K. Having this method is all that `accuracy` asks of a trainer."""
-        return self.network(images)
+        logits: Tensor = self.network(images)
+        return logits

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from pluglab.components import Component, Options, Reference, named
+from pluglab.data import derived_seed
 from pluglab.errors import UserError
-from pluglab.seeds import derived_seed
 from pluglab_diffusion.denoisers import NO_CLASS
 
 Network = Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -34,6 +34,8 @@ EVALUATORS = [
     ),
     ("sample_grid", "samples:SampleGrid", "generated images, unchosen", ""),
     ("training_animation", "animation:TrainingAnimation", "the same samples as training goes on, a film", ""),
+    ("sampled_with", "sampled_with:SampledWith", "any evaluator, with other options of sampling", ""),
+    ("translated", "translated:Translated", "any evaluator of generated images, of translated ones", ""),
     ("interpolation", "samples:Interpolation", "images between two latents", ""),
 ]
 METRICS = [

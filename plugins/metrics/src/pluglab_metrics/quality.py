@@ -28,7 +28,7 @@ from pluglab.evaluating import (
     sample_rows,
 )
 from pluglab.protocols import Better, DataContext, Evaluation, EvaluationContext, EvaluationData, Table
-from pluglab.storage.atomic import replacing
+from pluglab.storage.atomic import replacing, sweep
 from pluglab.storage.csv_files import write_csv
 from pluglab_metrics.extractors.base import FeatureExtractor, Features, extract
 from pluglab_metrics.intervals import (
@@ -40,7 +40,11 @@ from pluglab_metrics.intervals import (
     intervals,
     with_intervals,
 )
+from pluglab_metrics.kept import load_kept
 from pluglab_metrics.running import RunningMetric, running_metrics
+
+DAY = 86400.0
+"""Seconds after which nobody is still writing a file."""
 
 
 class GenerationQuality:
@@ -284,12 +288,12 @@ def format_count(n: int) -> str:
 
 
 def cached(path: Path, compute: Callable[[], Features]) -> Features:
-    """Features from this file, or computed and saved; a file that cannot be read is written anew."""
-    try:
-        saved = torch.load(path, weights_only=True)
+    """Features from this file, or computed and saved; a file that is damaged is written anew."""
+    saved = load_kept(path, {"features", "logits"}, "computed again")
+    if saved is not None:
         return Features(saved["features"], saved["logits"])
-    except Exception:
-        found = compute()
+    found = compute()
+    sweep(path.parent, "*.pt", DAY)
     with replacing(path) as temporary:
         torch.save(found._asdict(), temporary)
     return found

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pluglab.errors import did_you_mean
+from pluglab.errors import KeyPath, did_you_mean
 from pluglab.recipe.keys import Selection
 from pluglab.recipe.recipe import EvaluatorUse, Recipe
 
@@ -86,25 +86,33 @@ def check_selection(recipe: Recipe, promises: Promises, hidden: Collection[str])
             raise recipe.error(METRIC, message, help=help)
         for key in ("metric", "oracle"):
             if name := getattr(select, key):
-                _check_name(recipe, ("select", key), name, during, promises)
-        roles = {r for use in during for r in (promises.get(use.label) or {}).get(select.metric, ())}
+                check_reported(recipe, ("select", key), name, promises, during=True)
+        roles = roles_behind(select.metric, during, promises)
         if roles & set(hidden):
             _refuse(recipe, select, roles & set(hidden))
     oracle = f"oracle {select.oracle}" if select and select.oracle else ""
     for index, name in enumerate(recipe.options.table):
         if name != oracle:
-            _check_name(recipe, ("table", index), name, recipe.evaluators, promises)
+            check_reported(recipe, ("table", index), name, promises)
 
 
-def _check_name(
-    recipe: Recipe, path: tuple[str | int, ...], name: str, uses: Sequence[EvaluatorUse], promises: Promises
+def roles_behind(name: str, uses: Iterable[EvaluatorUse], promises: Promises) -> set[str]:
+    """The roles whose labels a scalar is computed from, as the evaluators have promised."""
+    return {role for use in uses for role in (promises.get(use.label) or {}).get(name, ())}
+
+
+def check_reported(
+    recipe: Recipe, path: KeyPath, name: str, promises: Promises, *, during: bool = False
 ) -> None:
+    """Raises `RecipeError` where no evaluator reports what stands at `path`, or none `during` training does,
+    as far as they say it beforehand."""
+    uses = [use for use in recipe.evaluators if use.every or not during]
     said = [promises.get(use.label) for use in uses]
     reported = {use.label: promises.get(use.label) or () for use in recipe.evaluators}
     known = [name for use in uses for name in names_of(recipe, use, reported[use.label], reported).values()]
     if None in said or name in known:
         return
-    message = f"no evaluator {'that runs during training ' if path[0] == 'select' else ''}reports '{name}'"
+    message = f"no evaluator {'that runs during training ' if during else ''}reports '{name}'"
     help = [did_you_mean(name, known), f"reported: {', '.join(dict.fromkeys(known)) or 'nothing'}"]
     raise recipe.error(path, message, help=filter(None, help))
 

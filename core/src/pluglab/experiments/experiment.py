@@ -106,15 +106,30 @@ def _lay_out(
 ) -> Path:
     recipes = [item.recipe for item in prepared]
     folder = claim_folder(root, recipes[0].title)
-    names = _run_names(recipes) if len(recipes) > 1 else [""]
-    for index, (name, item) in enumerate(zip(names, prepared, strict=True)):
-        path = folder / name
-        state = run_state(item, session, path) | dict(more[index] if more else {})
-        RunFolder.create(path, item.recipe.to_dict(), words.format(version=pluglab.__version__), state)
+    names = run_names(recipes) if len(recipes) > 1 else [""]
+    make_runs(folder, names, prepared, session, words, more)
     if len(recipes) > 1:
         facts = {"recipe": recipes[0].title, "runs": names}
         ExperimentFolder.create(folder, together(recipes), whole, facts)
     return folder
+
+
+def make_runs(
+    folder: Path,
+    names: Sequence[str],
+    prepared: Sequence[Prepared],
+    session: Session,
+    words: str = REPEATS,
+    more: Sequence[Mapping[str, Any]] = (),
+) -> list[RunFolder]:
+    """The folders, by their names, of runs that have not started."""
+    made = []
+    for index, (name, item) in enumerate(zip(names, prepared, strict=True)):
+        path = folder / name
+        state = run_state(item, session, path) | dict(more[index] if more else {})
+        text = words.format(version=pluglab.__version__)
+        made.append(RunFolder.create(path, item.recipe.to_dict(), text, state))
+    return made
 
 
 def run_state(item: Prepared, session: Session, path: Path) -> dict[str, Any]:
@@ -131,7 +146,7 @@ def run_state(item: Prepared, session: Session, path: Path) -> dict[str, Any]:
     }
 
 
-def _run_names(recipes: Sequence[Recipe]) -> list[str]:
+def run_names(recipes: Sequence[Recipe]) -> list[str]:
     """A folder name a run. Variants whose names make the same file name, 'a b' and 'a_b', are numbered."""
     folders: dict[str, str] = {}
     for variant in dict.fromkeys(recipe.variant for recipe in recipes):

@@ -60,15 +60,17 @@ def prepare(
     starts: Sequence[Mapping[str, Any]] | None = None,
     *,
     to_train: bool = True,
+    cache: DatasetCache | None = None,
 ) -> list[Prepared]:
     """Check the runs, fetch their data, and have every evaluator fetch or make what it needs.
 
     `recorded` and `starts`: what each run knows from before of its data and of its first weights. What is to
-    select a checkpoint is checked where there is something `to_train`. Raises `UserError`; nothing has been
+    select a checkpoint is checked where there is something `to_train`. `cache` holds data sets and evaluators
+    that are there already. Raises `UserError`; nothing has been
     written by then, and nothing trained.
     """
     check_fit(recipes)
-    cache = DatasetCache(session.context)
+    cache = cache or DatasetCache(session.context)
     known = recorded or [Recorded() for _ in recipes]
     prepared = [
         Prepared(recipe, RunData(recipe, cache, hashes))

@@ -7,28 +7,44 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pluglab.comparison import Comparison, as_markdown, compare, in_one, tables
+from pluglab.errors import UserError
 from pluglab.experiments.experiment import Experiment
 from pluglab.figures import side_by_side
 from pluglab.records import read_record
 from pluglab.storage.atomic import write_file
-from pluglab.storage.run_folder import ExperimentFolder, RunFolder, write_json
+from pluglab.storage.run_folder import ExperimentFolder, RunFolder, is_run, write_json
 
 
 def write_results(experiment: Experiment) -> None:
     """Collect the results of the finished runs of an experiment of several, and draw their pages."""
     if len(experiment.runs) > 1:
-        folder, comparison = ExperimentFolder(experiment.folder), comparison_of(experiment)
-        found = {run.path.name: run.results() for run in experiment.runs}
-        grids = tables(comparison)
-        both = {"table": vars(in_one(grids)), "comparison": comparison.to_dict()}
-        write_json(folder.results_file, {"runs": found, **both})
-        write_file(folder.table, as_markdown(grids, comparison.notes).encode())
-        write_gallery(of_one_seed(experiment.named_runs()), folder.figures)
+        write_tables(experiment.folder, experiment.runs)
+        write_gallery(of_one_seed(experiment.named_runs()), ExperimentFolder(experiment.folder).figures)
+
+
+def write_tables(path: Path, runs: Sequence[RunFolder]) -> None:
+    """The results of the runs of the experiment in `path`, as numbers and as a table."""
+    folder, comparison = ExperimentFolder(path), _compared(path, runs)
+    found = {run.path.name: run.results() for run in runs if is_run(run.path)}
+    grids = tables(comparison)
+    both = {"table": vars(in_one(grids)), "comparison": comparison.to_dict()}
+    write_json(folder.results_file, {"runs": found, **both})
+    write_file(folder.table, as_markdown(grids, comparison.notes).encode())
 
 
 def comparison_of(experiment: Experiment) -> Comparison:
     """The variants beside one another, by the scalars of the recipe's own table."""
-    records = [read_record(run.path, experiment.folder) for run in experiment.runs]
+    return _compared(experiment.folder, experiment.runs)
+
+
+def _compared(folder: Path, runs: Sequence[RunFolder]) -> Comparison:
+    """What of the runs can be read; of one that cannot, as its folder is gone or damaged, it is said."""
+    records = []
+    for run in runs:
+        try:
+            records.append(read_record(run.path, folder))
+        except UserError as error:
+            _warn(f"{run.path} is left out: {error.message}")
     return compare(records, _warn)
 
 

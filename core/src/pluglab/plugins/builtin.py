@@ -13,6 +13,7 @@ KINDS = [
     ("schedule", f"{PROTOCOLS}:Schedule", "a multiplier over training progress"),
     ("launcher", f"{PROTOCOLS}:Launcher", "brings the runs of an experiment to their ends"),
     ("observer", f"{PROTOCOLS}:Observer", "watches a run"),
+    ("recipe_table", None, "a table of a recipe that a plugin's command reads"),
 ]
 OPTIMIZERS = [
     ("adadelta", "adaptive rates without a learning rate", "arXiv:1212.5701"),

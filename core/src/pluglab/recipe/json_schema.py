@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from pluglab.components import config_class, nested_of, reference_of
+from pluglab.components import Deferred, config_class, nested_of, reference_of
 from pluglab.errors import UserError
 from pluglab.plugins.registry import Entry, Registry
 
@@ -40,13 +40,20 @@ def recipe_schema(registry: Registry, recipe_model: type[BaseModel]) -> Schema:
     No key may be unknown. Keys may be missing where another layer can give them: in a variant, and in a
     recipe that extends another or has variants. A recipe that stands alone must name what it needs.
     """
-    layer = _Writer(registry, layer=True).recipe(recipe_model)
+    writer = _Writer(registry, layer=True)
+    layer = writer.recipe(recipe_model)
     variant = _with(layer, extends=EXTENDS)
     variants = {"description": "One run each, which overlays the recipe.", "additionalProperties": variant}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "pluglab recipe",
-        **_with(layer, extends=EXTENDS, variants={"type": "object", **variants}, matrix=MATRIX),
+        **_with(
+            layer,
+            extends=EXTENDS,
+            variants={"type": "object", **variants},
+            matrix=MATRIX,
+            **writer.tables(),
+        ),
         "if": {"not": {"anyOf": [{"required": [key]} for key in ("extends", "variants", "matrix")]}},
         "then": {
             "required": [name for name, info in recipe_model.model_fields.items() if info.is_required()],
@@ -78,6 +85,11 @@ class _Writer:
         evaluate = self.components("evaluator", {"every": EVERY, "as": LABEL})
         return _with(schema, data=words["data"] | data, evaluate=words["evaluate"] | evaluate)
 
+    def tables(self) -> dict[str, Schema]:
+        """Those that belong to plugins' commands."""
+        entries = self.registry.entries("recipe_table")
+        return {e.name: {"description": e.summary} | self.options(config_class(e), {}) for e in entries}
+
     def options(self, model: type[BaseModel], extra: Schema) -> Schema:
         """The table of a model's options; `extra` are further keys."""
         plain = _plain_schema(model)
@@ -91,6 +103,8 @@ class _Writer:
         notes = _only(plain, "description", "default")
         if nested is not None:
             return notes | self.options(nested, {})
+        if info.annotation is Deferred:
+            return notes | {"type": "object"}
         if reference is None:
             return plain
         kind, many = reference[0].kind, reference[1]

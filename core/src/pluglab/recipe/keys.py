@@ -39,6 +39,9 @@ class Machine(Options):
     """Keep the checkpoint of every N-th step, besides the newest two and the selected one."""
     gradient_norms: bool = False
     """Log the norm of each optimizer's gradient, before any clipping, as `gradient_norm/<optimizer>`."""
+    evaluate_in: Literal["training", "process"] = "training"
+    """Where evaluators run: in the training's own process, or each look in one of its own, so that a crash of
+    an evaluator in native code cannot end the training."""
     observers: list[Annotated[Component, Reference("observer")]] = named(["console", "tensorboard"])
     """What watches each run."""
     launcher: Annotated[Component, Reference("launcher")] = named("in_turn")

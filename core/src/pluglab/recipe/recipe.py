@@ -88,8 +88,9 @@ class Recipe:
         """A `UserError` from inside is told with the place of `path` in the recipe."""
         try:
             yield
-        except RecipeError:
-            raise
+        except RecipeError as error:
+            placed = [one if one.where else self.tree.located(one, self.path) for one in error.problems]
+            raise RecipeError(placed) from error
         except UserError as error:
             problem = self.problem(path, error.message, help=error.help)
             raise RecipeError([replace(problem, author=error.where)]) from error
@@ -193,9 +194,25 @@ class RecipeFile:
         """Names of the variants, those of the matrix first; `[""]` for a recipe that has none."""
         return list(self.parts) or [""]
 
+    def table(self, registry: Registry, name: str, variant: str = "") -> Component:
+        """A table of the recipe that belongs to a plugin's command, a component of kind `recipe_table`.
+
+        Raises `RecipeError` with every problem.
+        """
+        tree = self._layers(variant)
+        resolver = Resolver(registry)
+        value = tree.data.get(name, {})
+        table = {**value, "name": name} if isinstance(value, Mapping) else value
+        found = resolver.component("recipe_table", table, (name,))
+        if found is None:
+            raise RecipeError([tree.located(problem, str(self.path)) for problem in resolver.problems])
+        return found
+
     def resolve(self, registry: Registry, variant: str = "") -> Recipe:
         """The recipe of one variant (with its first seed). Raises `RecipeError` with every problem."""
         tree = self._layers(variant)
+        for entry in registry.entries("recipe_table"):  # which are no part of what a run is
+            tree.data.pop(entry.name, None)
         fields = tuple(RecipeOptions.model_fields)
         resolver = Resolver(registry, may_drop=lambda path: path in tree.inherited, top=fields)
         title = str(tree.data.get("title") or self.path.stem)

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from pluglab.cli.parameters import with_launcher
+from pluglab.plugins.loading import load_plugins
+from pluglab.recipe.recipe import load_recipe
 from pluglab.storage.run_folder import RunFolder
-from tests.core.support import RECIPE, Lab, last_state, only_run, same
+from tests.core.support import RECIPE, TOYS, Lab, last_state, only_run, same
 
 VARIANTS = "\n[variants.a]\n[variants.b.trainer]\nwidth = 4\n"
 
@@ -199,6 +202,29 @@ def test_jobs_is_a_word_for_the_launcher(
     assert lab("run", experiment, "--jobs", jobs) == 0
     assert launcher_of(only_run() / "recipe.toml") == launcher
     assert states(only_run()) == ["finished", "finished"]
+
+
+@pytest.mark.parametrize(
+    ("words", "launcher"),
+    [
+        (["--launcher", "in_turn"], {"name": "in_turn"}),
+        (["--launcher", "processes"], {"name": "processes", "jobs": 2}),
+        (["--launcher", "processes", "--jobs", "3"], {"name": "processes", "jobs": 3}),
+        (
+            ["--set", "run.launcher.folder='/tmp'", "--launcher", "elsewhere"],
+            {"name": "elsewhere", "folder": "/tmp"},
+        ),
+    ],
+)
+def test_a_launcher_by_its_name(
+    experiment: Path, launchers: Path, words: list[str], launcher: dict[str, Any]
+) -> None:
+    sets = [words[1]] if words[0] == "--set" else []
+    name = words[words.index("--launcher") + 1]
+    jobs = int(words[words.index("--jobs") + 1]) if "--jobs" in words else None
+    recipe = load_recipe(experiment, with_launcher(sets, name, jobs))
+    (first, *_) = recipe.resolve_all(load_plugins([TOYS, launchers], only="").registry)
+    assert first.options.run.launcher.dump() == launcher
 
 
 def test_a_machines_default_launcher_starts_no_launchers_of_its_own(

@@ -11,11 +11,12 @@ from pluglab.cli.parameters import (
     AcceptData,
     DataRoot,
     Jobs,
+    Launcher,
     PluginFiles,
     RunDir,
     RunPath,
     session_for,
-    with_jobs,
+    with_launcher,
 )
 from pluglab.plugins.loading import Plugins
 
@@ -50,6 +51,7 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
         data_root: DataRoot = None,
         accept_data: AcceptData = False,
         jobs: Jobs = None,
+        launcher: Launcher = None,
         plugin: PluginFiles = [],  # noqa: B006
     ) -> None:
         """Go on from a checkpoint under changed options, as a new run that records its parent.
@@ -62,7 +64,7 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
         from pluglab.experiments.experiment import Changes
 
         session = session_for(run, data_root, plugin, plugins)
-        changes = Changes(tuple(with_jobs(sets, jobs)), accept_data=accept_data)
+        changes = Changes(tuple(with_launcher(sets, launcher, jobs)), accept_data=accept_data)
         experiment = extending.extend(run, changes, step, run_dir, session)
         session.log(f"run folder: {experiment.folder}")
         carry_out(experiment, session)

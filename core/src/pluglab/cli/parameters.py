@@ -119,6 +119,16 @@ Jobs = Annotated[
         show_default=False,
     ),
 ]
+Launcher = Annotated[
+    str | None,
+    typer.Option(
+        "--launcher",
+        metavar="NAME",
+        help="What brings the runs to their ends: in_turn, processes, or a plugin's, such as ray and slurm. "
+        "`lab list launchers` shows them; their options are given as --set run.launcher.cpus=4.",
+        show_default=False,
+    ),
+]
 Checkpoint = Annotated[
     int | None,
     typer.Option("--checkpoint", metavar="N", help="The checkpoint of step N; else the reported one.", min=0),
@@ -149,9 +159,10 @@ def session_for(folder: Path, data_root: Path | None, files: list[Path], plugins
     return session
 
 
-def with_jobs(sets: list[str], jobs: int | None) -> list[str]:
-    """`--jobs N` as an override."""
-    if jobs is None:
+def with_launcher(sets: list[str], launcher: str | None, jobs: int | None) -> list[str]:
+    """`--launcher NAME` and `--jobs N` as an override, before those which may change its options."""
+    name = launcher or (None if jobs is None else "in_turn" if jobs == 1 else "processes")
+    if name is None:
         return sets
-    launcher = '"in_turn"' if jobs == 1 else f'{{ name = "processes", jobs = {jobs} }}'
-    return [*sets, f"run.launcher={launcher}"]
+    more = f", jobs = {jobs}" if jobs is not None and name != "in_turn" else ""
+    return [f"run.launcher={{ name = {name!r}{more} }}", *sets]

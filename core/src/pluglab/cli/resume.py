@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from pluglab.cli.parameters import AcceptData, DataRoot, Jobs, PluginFiles, RunPath, session_for, with_jobs
+from pluglab.cli.parameters import (
+    AcceptData,
+    DataRoot,
+    Jobs,
+    Launcher,
+    PluginFiles,
+    RunPath,
+    session_for,
+    with_launcher,
+)
 from pluglab.plugins.loading import Plugins
 
 EPILOG = """
@@ -39,6 +48,7 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
         data_root: DataRoot = None,
         accept_data: AcceptData = False,
         jobs: Jobs = None,
+        launcher: Launcher = None,
         plugin: PluginFiles = [],  # noqa: B006
     ) -> None:
         """Go on with an interrupted, killed or failed run or experiment, bit for bit where it stopped."""
@@ -47,5 +57,5 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
         from pluglab.experiments.extend import resume_with
 
         session = session_for(run, data_root, plugin, plugins)
-        changes = Changes(tuple(with_jobs(sets, jobs)), accept_data=accept_data)
+        changes = Changes(tuple(with_launcher(sets, launcher, jobs)), accept_data=accept_data)
         carry_out(resume_with(run, changes, session), session)

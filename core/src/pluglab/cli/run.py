@@ -15,6 +15,7 @@ from pluglab.cli.output import echo, print_table
 from pluglab.cli.parameters import (
     DataRoot,
     Jobs,
+    Launcher,
     Note,
     PluginFiles,
     RecipePath,
@@ -23,7 +24,7 @@ from pluglab.cli.parameters import (
     Tagged,
     Variants,
     plugins_with,
-    with_jobs,
+    with_launcher,
 )
 from pluglab.plugins.loading import Plugins
 
@@ -39,6 +40,7 @@ Examples:
 - `lab run recipes/dann_digits.toml --set steps=100 --set trainer.optimizer.lr=3e-4`
 - `lab run recipes/dann_digits.toml --variant DANN --set "seeds=[0,1,2]"`
 - `lab run recipes/dann_digits.toml --jobs 2` trains two of its runs at a time
+- `lab run recipes/matrix.toml --launcher ray` trains on the machines of a Ray cluster
 - `lab run mine.toml --init runs/yours/20261121-093000-a1b2` starts from the weights of another run
 - `lab run mine.toml --plugin my_method.py`
 
@@ -80,6 +82,7 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
         resume: Resume = False,
         dry_run: DryRun = False,
         jobs: Jobs = None,
+        launcher: Launcher = None,
         tag: Tagged = [],  # noqa: B006
         note: Note = None,
         plugin: PluginFiles = [],  # noqa: B006
@@ -95,7 +98,7 @@ def add(app: typer.Typer, plugins: Plugins) -> None:
         for word in tag:
             check_tag(word)
         session = new_session(plugins_with(plugins, plugin), data_root, echo)
-        given = with_jobs(sets, jobs) + ([f"init={init!r}"] if init else [])
+        given = with_launcher(sets, launcher, jobs) + ([f"init={init!r}"] if init else [])
         if dry_run:
             _check(recipe, given, variant, session)
         else:
@@ -160,17 +163,20 @@ def carry_out(experiment: Experiment, session: Session) -> None:
     """Run what is left of an experiment, and report. Raises `RunError` where a run failed."""
     from pluglab.errors import RunError
     from pluglab.experiments.execute import execute
+    from pluglab.storage.failures import after
     from pluglab.storage.run_folder import resuming
 
     garbage.imported()
     execute(experiment, session)
+    label, error = next(iter(experiment.failures.items()), ("", None))
     if session.is_main_process:
-        _report(experiment, session)
-    if experiment.failures:
-        label, error = next(iter(experiment.failures.items()))
+        with after(error):
+            _report(experiment, session)
+    if error is not None:
         others = [f"failed too: {n}: {e.message}" for n, e in experiment.failures.items() if n != label]
-        resume = f"`{resuming(experiment.folder)}` tries again from the last checkpoint"
-        help = [*error.help, *others, resume]
+        help = [*error.help, *others]
+        with after(error):
+            help.append(f"`{resuming(experiment.folder)}` tries again from the last checkpoint")
         raise RunError(f"{label}: {error.message}", help=help, where=error.where) from error
 
 

@@ -8,8 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from pydantic import Field
 
@@ -20,6 +19,13 @@ from pluglab.protocols import Job
 from pluglab.storage.run_folder import RunFolder
 
 SECONDS_BETWEEN_LOOKS = 0.2
+MAIN = """
+from pluglab.cli import main
+from pluglab.launchers.following import end_with_parent
+
+end_with_parent()
+main()
+"""
 
 
 class Processes:
@@ -35,25 +41,30 @@ class Processes:
     def __init__(self, config: Config) -> None:
         self.jobs = config.jobs
 
-    def launch(self, jobs: Sequence[Job], say: Callable[[str], None]) -> Mapping[str, Exception]:
+    def launch(self, jobs: Iterable[Job], say: Callable[[str], None]) -> Mapping[str, Exception]:
         """A run that fails is noted and the others go on; a signal ends them all, saved."""
         import torch
 
         threads = max(1, torch.get_num_threads() // self.jobs)
         say(f"up to {self.jobs} runs at a time, {threads} thread{'s' * (threads > 1)} each")
         with Signals().caught() as signals:
-            failures = self._work(deque(jobs), threads, signals)
+            failures = self._work(iter(jobs), threads, signals)
             signals.check("while several runs were under way")
         return failures
 
-    def _work(self, waiting: deque[Job], threads: int, signals: Signals) -> dict[str, Exception]:
+    def _work(self, waiting: Iterator[Job], threads: int, signals: Signals) -> dict[str, Exception]:
         """A process for each run until all are done or, after a signal, until those under way have saved."""
         running: list[Worker] = []
         failures: dict[str, Exception] = {}
         try:
-            while running or (waiting and signals.received is None):
-                while waiting and len(running) < self.jobs and signals.received is None:
-                    running.append(Worker(waiting.popleft(), threads))
+            while True:
+                while len(running) < self.jobs and signals.received is None:
+                    job = next(waiting, None)
+                    if job is None:
+                        break
+                    running.append(Worker(job, threads))
+                if not running:
+                    break
                 time.sleep(SECONDS_BETWEEN_LOOKS)
                 for worker in [worker for worker in running if worker.ended]:
                     running.remove(worker)
@@ -80,9 +91,9 @@ class Worker:
         self.job = job
         # -P: modules of the working directory must not take the place of those that are installed.
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", "from pluglab.cli import main; main()", *job.command()],
+            [sys.executable, "-P", "-c", MAIN, *job.command()],
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # its end is ours: see `end_with_parent`
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -32,10 +32,15 @@ ROOT = Path(__file__).parents[1]
 OUTSIDE = {
     r"(?:\.\./)?README\.md": "readme.md",
     r"(?:\.\./)?LICENSE": "license.md",
-    r"(?:\.\./)?examples/pluglab-hello": "reference/example.md",
+    r"(?:\.\./)?CONTRIBUTING\.md": "contributing.md",
+    r"(?:\.\./)?CHANGELOG\.md": "changelog.md",
+    r"(?:\.\./)?RELEASING\.md": "releasing.md",
+    r"(?:\.\./)?SECURITY\.md": "security.md",
+    r"(?:\.\./)?examples/(pluglab-\w+)": r"reference/examples.md#\1",
     r"(?:\.\./)?recipes/(?:\w+/)*(\w+)\.toml": r"reference/recipes.md#\1",
 }
 """Where links that lead out of docs/ lead on the site."""
+REPOSITORY = "README", "CONTRIBUTING", "CHANGELOG", "RELEASING", "SECURITY"
 
 
 # What MkDocs calls -----------------------------------------------------------------------------------
@@ -79,7 +84,7 @@ def pages() -> Mapping[str, str]:
     """Each page by its place; the first line is its title."""
     kinds = [row for row in told("list", "kinds") if row["components"]]
     return {
-        "readme.md": (ROOT / "README.md").read_text("utf-8").replace("](docs/", "]("),
+        **{f"{name.lower()}.md": of_the_repository(f"{name}.md") for name in REPOSITORY},
         "license.md": "# License\n\n" + (ROOT / "LICENSE").read_text("utf-8"),
         "reference/kinds.md": all_kinds(kinds),
         **{f"reference/kinds/{row['kind']}.md": kind(row) for row in kinds},
@@ -87,8 +92,13 @@ def pages() -> Mapping[str, str]:
         "reference/commands.md": "\n".join(commands()),
         "reference/hooks.md": "\n".join(hooks()),
         "reference/python.md": "\n".join(python()),
-        "reference/example.md": "\n".join(example()),
+        "reference/examples.md": "\n".join(examples()),
     }
+
+
+def of_the_repository(file: str) -> str:
+    """A page beside docs/, as one in it."""
+    return (ROOT / file).read_text("utf-8").replace("](docs/", "](")
 
 
 def all_kinds(kinds: Sequence[Mapping[str, Any]]) -> str:
@@ -184,13 +194,14 @@ def python() -> Iterator[str]:
             yield markdown(Table(["member", "what"], rows)) if rows else ""
 
 
-def example() -> Iterator[str]:
-    folder = ROOT / "examples" / "pluglab-hello"
-    yield "# A plugin as a distribution\n\n`examples/pluglab-hello`, file by file.\n"
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in (".py", ".toml") and "egg-info" not in str(path):
-            yield f"## {path.relative_to(folder).as_posix()}\n"
-            yield fenced(path, "python" if path.suffix == ".py" else "toml")
+def examples() -> Iterator[str]:
+    yield "# Plugins as distributions\n\nThe packages in `examples/`, file by file.\n"
+    for folder in sorted((ROOT / "examples").glob("pluglab-*")):
+        yield f"## {folder.name} {{ #{folder.name} }}\n"
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".py", ".toml") and not {"build", "tests"} & set(path.parts):
+                yield f"### {path.relative_to(folder).as_posix()}\n"
+                yield fenced(path, "python" if path.suffix == ".py" else "toml")
 
 
 # Words -----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pluglab
+from pluglab.errors import did_you_mean
 from pluglab.recipe.keys import Machine
 from pluglab.storage.run_folder import resuming
 from tests.core.support import Lab, only_run
@@ -561,3 +562,18 @@ def test_out_of_memory_is_told_as_such(
         f"  = the traceback is in {only_run()}/traceback.txt\n"
         f"  = `{going_on()}` tries again from the last checkpoint"
     )
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "found"),
+    [
+        ("nothing", ["hinge"], ""),  # they share "hing"
+        ("vea", ["vae", "dea"], "vae"),
+        ("Dann", ["dann"], "dann"),
+        ("rdam", ["adam"], "adam"),
+        ("tetsing", ["listing", "testing"], "testing"),
+        ("sgd", ["adam", "lion"], ""),
+    ],
+)
+def test_a_near_name_is_one_that_a_slip_makes(word: str, known: list[str], found: str) -> None:
+    assert did_you_mean(word, known) == (f"did you mean '{found}'?" if found else "")

@@ -48,7 +48,7 @@ def lab(*words: str) -> int:
 @pytest.fixture(scope="module")
 def plugins() -> Plugins:
     methods = "autoencoder,diffusion,domain_adaptation,gan"
-    return load_plugins(only=f"{methods},datasets,export,metrics,report,testing")
+    return load_plugins(only=f"{methods},datasets,export,launchers,metrics,report,sweep,testing")
 
 
 @pytest.fixture

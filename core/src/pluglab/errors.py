@@ -143,6 +143,14 @@ class RecipeError(UserError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`"did you mean 'x'?"` for the closest known word, or an empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else ""
+    """`"did you mean 'x'?"` for the closest known word, or an empty string.
+
+    Fingers seldom slip at the first letter, so a word that begins otherwise must be nearer.
+    """
+    close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
+    found = next((one for one in close if one[:1] == word[:1] or _alike(one, word) >= 0.75), "")
+    return f"did you mean '{found}'?" if found else ""
+
+
+def _alike(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import threading
 import traceback
 import warnings
 from contextlib import nullcontext
@@ -12,7 +13,8 @@ from typing import Any
 
 from pluglab.cli import garbage, stand_ins, threads
 from pluglab.cli.invoked import as_invoked
-from pluglab.cli.output import lasting
+from pluglab.cli.output import lasting, loss_of
+from pluglab.ctrl_c import telling_ctrl_c
 from pluglab.errors import LabError, UserError, printable, shortened
 
 
@@ -29,21 +31,27 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(_run(words, debug, trust))
     if os.name == "posix":
         sys.stdout, sys.stderr = lasting(sys.stdout), lasting(sys.stderr)
+    threading.excepthook = _show_thread
     threads.choose()
     garbage.importing()
     stand_ins.allow()
     code = _run(words, debug, trust)
+    if code == 0 and (lost := loss_of(sys.stdout)):
+        print(f"error: what the command prints cannot be written: {lost.strerror}", file=sys.stderr)
+        code = 1
     garbage.leaving()
     sys.exit(code)
 
 
 def _run(words: list[str], debug: bool, trust: bool) -> int:
-    from pluglab.cli.app import build_app
-    from pluglab.plugins.loading import load_plugins, trusting
-
     try:
-        with trusting() if trust else nullcontext():
+        from pluglab.cli.app import build_app, keep_called
+        from pluglab.plugins.loading import load_plugins, trusting
+        from pluglab.storage import locking  # noqa: F401 - refuses a system that has no such locks
+
+        with telling_ctrl_c(), trusting() if trust else nullcontext():
             app = build_app(load_plugins())
+            keep_called(app, words)
             app(words, prog_name="lab")
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
@@ -75,6 +83,13 @@ def _show(text: str, error: BaseException, debug: bool) -> None:
     print(as_invoked(text), file=sys.stderr)
     if debug:
         traceback.print_exception(error)
+
+
+def _show_thread(failed: threading.ExceptHookArgs) -> None:
+    """A thread of some library has failed, such as that which writes TensorBoard's files to a full disk."""
+    if failed.exc_type is not SystemExit:
+        name = failed.thread.name if failed.thread else "a thread"
+        _show_warning(f"{name} has ended: {failed.exc_type.__name__}: {failed.exc_value}", UserWarning)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

@@ -110,14 +110,14 @@ def _options(model: type[BaseModel], plugins: Plugins, table: str = "") -> Itera
 
 
 def _option(info: FieldInfo, plugins: Plugins) -> dict[str, Any]:
-    from pluglab.components import nested_of, reference_of
+    from pluglab.components import Deferred, nested_of, reference_of
 
     reference, (required, value) = reference_of(info), default_of(info)
     default = "required" if required else _words(value)
     if reference is not None:
         names = ", ".join(plugins.registry.names(reference[0].kind))
         type_words = f"{'list of ' if reference[1] else ''}{reference[0].kind} ({names})"
-    elif nested_of(info) is not None:
+    elif nested_of(info) is not None or info.annotation is Deferred:
         type_words = "table"
     else:
         type_words = _type_words(info.annotation)

@@ -23,5 +23,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "trainer/projection_gan": SMALL_GAN,
     "trainer/vae": {"latent_size": 8},
     **{f"trainer/{name}": SMALL_ENCODER for name in ADAPTATION},
+    "launcher/slurm": {"cluster": "local"},
+    "evaluator/sampled_with": {"evaluator": "sample_grid"},
+    "evaluator/translated": {"evaluator": "sample_grid"},
     "evaluator/importance_weighted_likelihood": {"samples": 4, "images": 8},
 }

@@ -7,6 +7,7 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+from pluglab.plugins.loading import load_plugins
 from pluglab_testing.anything import ANYTHING
 from pluglab_testing.checking import CHECKS
 
@@ -16,6 +17,8 @@ TABLE = re.compile(r"(?<=<!-- checks -->\n).*?(?=<!-- end of checks -->)", re.S)
 
 def table() -> str:
     import_module("pluglab_testing.kinds")
+    for one in filter(None, (kind.checks for kind in load_plugins().registry.kinds())):
+        import_module(one)
     rows = ["| kind | check | what it asks |", "|---|---|---|"]
     for kind, checks in [("any", ANYTHING), *sorted(CHECKS.items())]:
         rows += [f"| {kind} | {one.name} | {one.asks} |" for one in checks]

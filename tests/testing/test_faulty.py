@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pluglab.testing import Result, components, faults, results
+from pluglab.testing import Result, Subject, components, faults, results
 
 HERE = Path(__file__).parent
 FAULTY = sorted((HERE / "faulty").glob("*.py"))
 
 
 @pytest.mark.parametrize("component", components(str(HERE / "good_plugin.py")), ids=str)
-def test_nothing_is_wrong_with_the_good_ones(component: object) -> None:
+def test_nothing_is_wrong_with_the_good_ones(component: Subject) -> None:
     assert faults(component) == []
 
 

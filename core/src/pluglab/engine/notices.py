@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from pluglab.ctrl_c import STRAY, let_ctrl_c_pass
 from pluglab.engine.evaluation import Outcome
 from pluglab.engine.rng_state import unchanged_random_state
 from pluglab.plain import copied
@@ -28,11 +29,11 @@ class Notices:
     ) -> None:
         self.info, self.plugins, self.active = info, plugins, active
         self.observers = list(observers) if active else []
-        self.history = RunFolder(info.folder).history
+        self.folder = RunFolder(info.folder)
 
     def run_started(self, step: int) -> None:
         if self.active:
-            self.history.rewind(step)
+            self.folder.history.rewind(step)
         info = self.info
         self._record("run_started", step=step, variant=info.variant, seed=info.seed, steps=info.steps)
         self._tell("run_started", step=step)
@@ -61,7 +62,7 @@ class Notices:
 
     def _record(self, kind: str, **values: Any) -> None:
         if self.active:
-            self.history.append(kind, **values)
+            self.folder.history.append(kind, **values)
 
     def _tell(self, moment: str, **arguments: Any) -> None:
         """Whoever watches has a copy of its own, and the training goes on as if nobody had."""
@@ -73,7 +74,8 @@ class Notices:
                 try:
                     if method is not None:
                         method(copied(self.info), **copied(arguments))
-                except (Exception, SystemExit) as error:
+                except STRAY as error:
+                    let_ctrl_c_pass(error)
                     self.observers.remove(observer)
                     left_out(f"observer '{type(observer).__name__}'", moment, self.info, error)
             self.plugins.notify(f"lab_{moment}", run=self.info, **arguments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from pluglab.engine.rng_state import own_random_numbers
+from pluglab.plain import leaves
 from pluglab.plugins.contracts import ContractError, place_in
 from pluglab.training.ema import EMA
 from pluglab.training.trainer import (
@@ -96,7 +97,10 @@ def _moved_by_modes(trainer: object) -> Iterator[nn.Parameter]:
 
 def _state(trainer: Any) -> dict[str, Any]:
     """All that training goes on from, by name: tensors as their kind and content."""
-    found = dict(_leaves(trainer.state_dict()))
+    found: dict[str, Any] = {
+        name: _stamp(value) if isinstance(value, Tensor) else repr(value)
+        for name, value in leaves(trainer.state_dict())
+    }
     for part, network in _networks(trainer).items():
         plain = plain_module(network)
         for name, buffer in plain.named_buffers():
@@ -105,15 +109,6 @@ def _state(trainer: Any) -> dict[str, Any]:
         # Equal parameters in the place of these would not be those that the optimizer steps.
         found[part] = [id(parameter) for parameter in plain.parameters()]
     return found
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, (Mapping, list, tuple)):
-        items = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for key, item in items:
-            yield from _leaves(item, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, _stamp(value) if isinstance(value, Tensor) else repr(value)
 
 
 def _stamp(tensor: Tensor) -> tuple[object, ...]:

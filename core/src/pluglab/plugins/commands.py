@@ -49,10 +49,15 @@ def place_of_code(*functions: Any) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}" if code else ""
 
 
+def name_of(command: Any) -> str:
+    """The word after `lab`, as typer makes it of a function's name."""
+    return str(command.name or command.callback.__name__.lower().replace("_", "-"))
+
+
 def _commands(app: Any) -> Iterator[tuple[str, Any]]:
     """Every word after `lab`, with its function; commands of a group without a name are beside the others."""
     for command in app.registered_commands:
-        yield command.name or command.callback.__name__.lower().replace("_", "-"), command.callback
+        yield name_of(command), command.callback
     for group in app.registered_groups:
         from typer.main import solve_typer_info_defaults
 

@@ -22,7 +22,7 @@ class Kind:
 
     `protocol` is what a component is once it is built, as a class or 'module:Class'; of a `function` kind it
     is the call that the component itself answers. With `signature_options` a component without a `Config` is
-    told what its own parameters name.
+    told what its own parameters name. `checks` is the module with what `lab check` asks of them.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Kind:
     summary: str = ""
     function: bool = False
     signature_options: bool = False
+    checks: str = ""
 
     def load(self) -> type | None:
         """The protocol itself."""

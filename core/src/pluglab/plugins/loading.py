@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pluggy
 
 import pluglab
+from pluglab.ctrl_c import STRAY, let_ctrl_c_pass
 from pluglab.errors import UserError, did_you_mean
 from pluglab.plain import copied
 from pluglab.plugins import builtin, hookspecs
@@ -130,7 +131,8 @@ class Plugins:
         try:
             with redirect_stdout(sys.stderr):  # what a command prints on stdout stays clean
                 return "ok", "", self._register(entry.load(), entry.name)
-        except (Exception, SystemExit) as error:
+        except STRAY as error:
+            let_ctrl_c_pass(error)
             return "broken", one_line(error), 0
 
     def add_file(self, path: Path) -> None:
@@ -144,7 +146,8 @@ class Plugins:
         try:
             with redirect_stdout(sys.stderr):
                 count = self._register(_import_file(path), path.stem)
-        except (Exception, SystemExit) as error:
+        except STRAY as error:
+            let_ctrl_c_pass(error)
             where = _last_line_in(error, path)
             raise UserError(
                 f"the plugin file {path} cannot be loaded: {one_line(error)}",
@@ -191,7 +194,8 @@ class Plugins:
         for implementation in self._implementations(hook):
             try:
                 _call(implementation, copied({"run": run, **arguments}))
-            except (Exception, SystemExit) as error:
+            except STRAY as error:
+                let_ctrl_c_pass(error)
                 name = implementation.plugin_name
                 self._manager.unregister(name=name)
                 left_out(f"plugin '{name}'", hook, run, error)
@@ -202,7 +206,8 @@ class Plugins:
             try:
                 with only_adding(app), redirect_stdout(sys.stderr):
                     _call(implementation, {"app": app})
-            except (Exception, SystemExit) as error:
+            except STRAY as error:
+                let_ctrl_c_pass(error)
                 where = place_of_code(getattr(error, "function", None), implementation.function)
                 words = f"{one_line(error)} ({where})"
                 warn(f"plugin '{implementation.plugin_name}' is left out: {words}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pluglab.capabilities import is_capability
+from pluglab.ctrl_c import STRAY, let_ctrl_c_pass
 from pluglab.errors import UserError, did_you_mean
 from pluglab.plugins.kinds import Kind, imported
 
@@ -56,7 +57,8 @@ class Entry:
     def _import(self) -> Any:
         try:
             return imported(str(self.target))
-        except (Exception, SystemExit) as error:
+        except STRAY as error:
+            let_ctrl_c_pass(error)
             raise UserError(
                 f"{self.kind} '{self.name}' of plugin '{self.plugin}' cannot be loaded: "
                 f"{type(error).__name__}: {error}",
@@ -87,6 +89,7 @@ class Registrar:
         summary: str = "",
         function: bool = False,
         signature_options: bool = False,
+        checks: str = "",
     ) -> None:
         """Declare a kind of component, such as 'encoder': any plugin may then add components of it.
 
@@ -94,7 +97,7 @@ class Registrar:
         other parameters are explained at `Kind`.
         """
         _check_kind_name(name)
-        self.kinds.append(Kind(name, self.plugin, protocol, summary, function, signature_options))
+        self.kinds.append(Kind(name, self.plugin, protocol, summary, function, signature_options, checks))
 
     def add(
         self,

@@ -8,10 +8,11 @@ _EDM, _FLOW = "arXiv:2206.00364", "arXiv:2209.03003"
 
 
 def _kinds(registry: Registrar) -> None:
-    kind = registry.kind
-    kind("denoiser", protocol=f"{_HERE}.denoisers:Denoiser", summary="the network of a diffusion model")
-    what = "how much of the image is left at each noise level"
-    kind("noise_schedule", protocol=f"{_HERE}.schedules:NoiseSchedule", summary=what, function=True)
+    kind, checks = registry.kind, f"{_HERE}.checks"
+    what = "the network of a diffusion model"
+    kind("denoiser", protocol=f"{_HERE}.denoisers:Denoiser", summary=what, checks=checks)
+    what, where = "how much of the image is left at each noise level", f"{_HERE}.schedules:NoiseSchedule"
+    kind("noise_schedule", protocol=where, summary=what, function=True, checks=checks)
     kind("sampler", protocol=f"{_HERE}.samplers:Sampler", summary="from noise to an image", function=True)
 
 
@@ -57,5 +58,3 @@ def lab_register(registry: Registrar) -> None:
     kind, here = "evaluator", f"{_HERE}.evaluators"
     what = "one sample from noise to image, and an animation"
     add(kind, "reverse_process", f"{here}:ReverseProcess", summary=what, paper="arXiv:2006.11239")
-    what = "any evaluator, with other options of sampling"
-    add(kind, "sampled_with", f"{_HERE}.sampled_with:SampledWith", summary=what)

@@ -10,7 +10,8 @@ _ADAPTS = (Classifies, Embeds, HasNetworks)
 def lab_register(registry: Registrar) -> None:
     """Trainers of domain adaptation, their encoders, target losses and label-free validators."""
     kind = registry.kind
-    kind("encoder", protocol=f"{_HERE}.encoders:Encoder", summary="the networks of an adaptation method")
+    what = "the networks of an adaptation method"
+    kind("encoder", protocol=f"{_HERE}.encoders:Encoder", summary=what, checks=f"{_HERE}.checks")
     kind("decoder", protocol=f"{_HERE}.encoders:Decoder", summary="from features back to images")
     what = "a loss of the predictions for unlabeled target images"
     kind("target_loss", protocol=f"{_HERE}.target_losses:TargetLoss", summary=what)

@@ -18,7 +18,8 @@ _GAN: tuple[type, ...] = (Samples, Generates, Diagnoses, HasNetworks)
 def lab_register(registry: Registrar) -> None:
     """Trainers of adversarial generators, and the losses that they share (kind `gan_loss`)."""
     what = "what a discriminator and a generator descend"
-    registry.kind("gan_loss", protocol=f"{_HERE}.losses:AdversarialLoss", summary=what)
+    protocol, checks = f"{_HERE}.losses:AdversarialLoss", f"{_HERE}.checks"
+    registry.kind("gan_loss", protocol=protocol, summary=what, checks=checks)
     _trainers(registry)
     _losses(registry)
 

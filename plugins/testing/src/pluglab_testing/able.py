@@ -10,10 +10,8 @@ from torch import Tensor, nn
 
 from pluglab import capabilities
 from pluglab.capabilities import can
-from pluglab.engine.rng_state import own_random_numbers, random_state
+from pluglab.conformance import check_findings, own_random_numbers, place_in, random_state
 from pluglab.evaluating import classes_of, cycle_labels
-from pluglab.plugins.contracts import place_in
-from pluglab.plugins.returned import check_findings
 from pluglab_testing.checking import Fault, NotAsked, check, first_difference
 from pluglab_testing.rig import Rig, evaluation_mode
 from pluglab_testing.subjects import Part
@@ -211,6 +209,16 @@ def reconstructs(able: Able) -> None:
         kinds = found if isinstance(found, Mapping) else {"": found}
         for images in kinds.values():
             able.check_images(images, SAMPLES)
+
+
+@_capability(capabilities.Translates, "translate")
+def translates(able: Able) -> None:
+    """Images in [-1, 1] of another of its roles, for each pair of roles that `translations` names"""
+    pairs = able.trainer.translations
+    if not pairs or not all(len(pair) == 2 and set(pair) <= set(able.roles) for pair in pairs):
+        able.refuse(f"is for {pairs!r}: `translations` must be pairs of its roles, (from, to)")
+    for role, to in pairs:
+        able.check_images(able.call(able.images(role), role, to), SAMPLES)
 
 
 @_capability(capabilities.Traces, "trajectory")

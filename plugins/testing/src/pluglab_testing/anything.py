@@ -8,8 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from pluglab.components import config_class, nested_of
-from pluglab.plugins.contracts import place_of_option
-from pluglab.recipe.resolve import check_defaults
+from pluglab.conformance import check_defaults, place_of_option
 from pluglab_testing.checking import Check, Fault
 from pluglab_testing.subjects import Part
 

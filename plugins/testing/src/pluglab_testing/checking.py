@@ -13,9 +13,8 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
-from pluglab.engine.rng_state import unchanged_random_state
+from pluglab.conformance import place_of, unchanged_random_state
 from pluglab.errors import LabError
-from pluglab.plugins.contracts import place_of
 
 Status = Literal["ok", "failed", "not done"]
 S = TypeVar("S", bound="Subject")

@@ -10,10 +10,7 @@ import torch
 from torch import Tensor
 
 from pluglab import Images, UserError, data_context
-from pluglab.engine.rng_state import random_state, seed_everything
-from pluglab.plain import plain
-from pluglab.plugins.contracts import place_in
-from pluglab.plugins.returned import check_split, check_transformed
+from pluglab.conformance import check_split, check_transformed, place_in, plain, random_state, seed_everything
 from pluglab_testing import tiny
 from pluglab_testing.checking import Fault, NotDone, check, first_difference, same
 from pluglab_testing.subjects import Part

@@ -17,14 +17,20 @@ from torch import Tensor, nn
 
 from pluglab import Batch, Images, Options, Progress, Role, TrainerBase, UserError, capabilities, data_context
 from pluglab.capabilities import can, is_capability, members_of, words_of
-from pluglab.data.batches import ImageArrays
-from pluglab.data.evaluation_data import Evaluated, EvaluationSplit, RoleSplits
-from pluglab.engine.evaluation import check_promise
-from pluglab.engine.rng_state import seed_everything
-from pluglab.engine.untouched import evaluating, unchanged
-from pluglab.plugins.contracts import place_in
-from pluglab.plugins.registry import Entry, Registry
-from pluglab.plugins.returned import check_evaluation
+from pluglab.conformance import (
+    Entry,
+    Evaluated,
+    EvaluationSplit,
+    ImageArrays,
+    Registry,
+    RoleSplits,
+    check_evaluation,
+    check_promise,
+    evaluating,
+    place_in,
+    seed_everything,
+    unchanged,
+)
 from pluglab.protocols import (
     Checks,
     DataContext,
@@ -128,6 +134,10 @@ def _reconstruct(self: Any, images: Tensor, role: str) -> Tensor:
     return _generate(self, self.net(images), None)
 
 
+def _translate(self: Any, images: Tensor, role: str, to: str) -> Tensor:
+    return _reconstruct(self, images, role)
+
+
 def _trajectory(self: Any, n: int, labels: Tensor | None, generator: torch.Generator, frames: int) -> Any:
     images = _sample(self, n, labels, generator)
     times = torch.linspace(1, 0, frames).tolist()
@@ -150,6 +160,8 @@ MEMBERS: Mapping[str, Any] = {
     "generate": _generate,
     "sample": _sample,
     "reconstruct": _reconstruct,
+    "translate": _translate,
+    "translations": (("source", "target"),),
     "trajectory": _trajectory,
     "diagnose": _diagnose,
     "networks": _networks,
@@ -217,7 +229,7 @@ class Look:
     def _split(self, role: str, evaluated: Evaluated, split: str) -> EvaluationSplit:
         if split not in ("train", "test"):
             raise UserError(f"there is no split '{split}'", help=["splits: train, test"])
-        images = tiny.images(self.rig.shape, split, COUNT)
+        images = tiny.images(self.rig.shape, split, COUNT, self.rig.masks)
         images = images if self.labeled else Images(images.pixels)
         return EvaluationSplit(role, split, "tiny", images.digest, images, (), evaluated, ImageArrays())
 
@@ -365,7 +377,7 @@ def scalars_are_finite(part: Part) -> None:
 
 @check("evaluator", "twice")
 def says_the_same(part: Part) -> None:
-    """It says the same of the same model, whatever it has looked at in between"""
+    """It says the same of the same model, but for `seconds`, whatever it has looked at in between"""
     look, found = _first_look(part)
     other, before = _look(part, seed=5), _said(found)
     with places() as context:
@@ -392,7 +404,7 @@ def _said(found: Evaluation) -> dict[str, Any]:
     }
     tables = {name: repr(vars(table)) for name, table in found.tables.items()}
     return {
-        "scalars": dict(found.scalars),
+        "scalars": {name: value for name, value in found.scalars.items() if not name.endswith("seconds")},
         "figures": figures,
         "tables": tables,
         "protocol": repr(found.protocol),

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from pluglab.cli.output import echo
+from pluglab.conformance import a
 from pluglab.errors import UserError
-from pluglab.plugins.registry import a
 from pluglab_testing import scaffold
 
 EPILOG = """

@@ -17,8 +17,7 @@ from typing import Any
 import typer
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pluglab.plugins.loading import HEAVY, Plugins
-from pluglab.plugins.registry import a
+from pluglab.conformance import HEAVY, Plugins, a, build_app, place_of_code
 from pluglab_testing.checking import Fault, NotAsked, Subject, check
 
 SLOW_S = 0.2  # of a start that is to take 0.3 s
@@ -174,8 +173,6 @@ def is_typed(package: Package) -> None:
 
 def adds_commands(package: Package) -> None:
     """Its commands have names that are free, and each says what it does"""
-    from pluglab.cli.app import build_app
-
     before = {id(one.callback) for one in build_app(Plugins()).registered_commands}
     app = build_app(package.plugins)
     report = next(one for one in package.plugins.reports if one.name == package.plugin)
@@ -184,8 +181,6 @@ def adds_commands(package: Package) -> None:
         raise Fault(message or report.error, where=where.rstrip(")"))
     for command in _own(package, app):
         if id(command.callback) not in before and not (command.help or command.callback.__doc__):
-            from pluglab.plugins.commands import place_of_code
-
             name = command.name or command.callback.__name__
             message = f"the command '{name}' does not say what it does"
             raise Fault(message, help=["write a docstring"], where=place_of_code(command.callback))

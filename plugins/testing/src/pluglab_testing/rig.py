@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from pluglab import Batch, Progress, UserError
-from pluglab.engine.hardware import Hardware, LabFabric
-from pluglab.engine.rng_state import random_state, restore_random_state, seed_everything
-from pluglab.plugins.contracts import ContractError
-from pluglab.plugins.returned import check_logs
+from pluglab.conformance import (
+    ContractError,
+    Hardware,
+    LabFabric,
+    check_logs,
+    seed_everything,
+)
 from pluglab.training.trainer import modules_of, plain_module, set_mode
 from pluglab_testing import tiny
 from pluglab_testing.checking import Fault, leaves
@@ -32,6 +36,7 @@ class Setting:
 
     shape: tuple[int, int, int]
     steps: int
+    masks: bool = False  # labels are classes of pixels
 
 
 class Rig:
@@ -40,6 +45,7 @@ class Rig:
     def __init__(self, part: Part, precision: str = "32", setting: Setting | None = None) -> None:
         setting = setting or setting_for(part)
         self.part, self.shape, self.steps = part, setting.shape, setting.steps
+        self.masks = setting.masks
         self.fabric = LabFabric(
             Hardware("cpu", 1, precision, True, False, torch.get_num_threads(), "checked")
         )
@@ -57,7 +63,7 @@ class Rig:
         """That of a step; a role's labels are there unless it hides them or `unlabeled` names it."""
         found = {}
         for number, role in enumerate(self.roles):
-            rows = tiny.rows(self.shape, step * size + number, size)
+            rows = tiny.rows(self.shape, step * size + number, size, self.masks)
             labels = None if role.labels == "hidden" or role.name in unlabeled else rows.labels
             found[role.name] = Batch(rows.images, labels)
         return found
@@ -86,15 +92,15 @@ class Rig:
 
 
 def setting_for(part: Part) -> Setting:
-    """Images and a length that the trainer takes. Raises its own refusal of all that is tried."""
+    """Images, labels and a length that the trainer takes. Raises its own refusal of all that is tried."""
     return part.once("setting", lambda: _try_settings(part))
 
 
 def _try_settings(part: Part) -> Setting:
     shapes = [part.shape] if part.shape else list(tiny.SHAPES)
     refusals = []
-    for shape, steps in ((shape, steps) for steps in LENGTHS for shape in shapes):
-        setting = Setting(shape, steps)
+    for masks, steps, shape in itertools.product((False, True), LENGTHS, shapes):
+        setting = Setting(shape, steps, masks)
         try:
             rig = Rig(part, setting=setting)
         except UserError as error:
@@ -121,16 +127,6 @@ def saved(state: Any) -> io.BytesIO:
     torch.save(state, file)
     file.seek(0)
     return file
-
-
-def resumed(rig: Rig) -> Rig:
-    """A trainer made anew that has been given what a checkpoint of `rig` holds."""
-    random = random_state()
-    state = torch.load(saved(rig.trainer.state_dict()), weights_only=True)
-    again = Rig(rig.part, rig.fabric.hardware.precision)
-    again.trainer.load_state_dict(state)
-    restore_random_state(random)
-    return again
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from pathlib import Path
 from string import Template
 
 import pluglab
+from pluglab.conformance import a
 from pluglab.errors import UserError, did_you_mean
-from pluglab.plugins.registry import a
 
 # What each kind is called in a class's file, and the distributions that its recipe, or itself, needs.
 SUMMARIES = {

@@ -15,11 +15,8 @@ from packaging.utils import canonicalize_name as canonical
 from pydantic_core import PydanticUndefined
 
 from pluglab.components import Component, config_class
+from pluglab.conformance import GROUP, Entry, Plugins, Registry, load_plugins, make, place_in, read_override
 from pluglab.errors import UserError, did_you_mean
-from pluglab.plugins.loading import GROUP, Plugins, load_plugins
-from pluglab.plugins.registry import Entry, Registry
-from pluglab.recipe.layers import read_override
-from pluglab.recipe.resolve import make
 from pluglab_testing.checking import CHECKS, Check, NotDone, Result, Subject, checked
 
 T = TypeVar("T")
@@ -59,6 +56,10 @@ class Part(Subject):
         found: T = self.kept[name]
         return found
 
+    def at(self, method: str) -> str:
+        """The line of one of its methods."""
+        return place_in(self.target, method)
+
     def component(self) -> Component:
         """With its options. Raises `NotDone` where one must be given and is not."""
         fields = config_class(self.entry).model_fields
@@ -77,7 +78,20 @@ def of_kind(subject: Subject) -> list[Check]:
     import_module("pluglab_testing.kinds")
     from pluglab_testing.anything import ANYTHING
 
+    if isinstance(subject, Part):
+        _know_checks(subject)
     return [*(ANYTHING if isinstance(subject, Part) else ()), *CHECKS.get(subject.kind, ())]
+
+
+def _know_checks(part: Part) -> None:
+    """Import what the plugin that declares the kind asks of its components."""
+    kind = part.registry.kind(part.kind)
+    if kind is None or not kind.checks:
+        return
+    try:
+        import_module(kind.checks)
+    except ImportError as error:
+        raise UserError(f"the checks of the kind '{kind.name}' cannot be imported: {error}") from error
 
 
 def parts_named(registry: Registry, name: str, kind: str = "") -> list[Part]:

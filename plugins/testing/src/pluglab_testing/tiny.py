@@ -17,16 +17,20 @@ SHAPES = (3, 32, 32), (1, 28, 28), (1, 32, 32), (3, 64, 64)
 
 
 @cache
-def images(shape: tuple[int, int, int], split: str = "train", count: int = COUNT) -> Images:
-    """Soft noise with a bright square whose place is the class."""
+def images(
+    shape: tuple[int, int, int], split: str = "train", count: int = COUNT, masks: bool = False
+) -> Images:
+    """Soft noise with a bright square whose place is the class; of `masks`, labels are classes of pixels."""
     channels, height, width = shape
     generator = torch.Generator().manual_seed(derived_seed("tiny", split, *shape))
     pixels = torch.randint(0, 128, (count, channels, height, width), dtype=torch.uint8, generator=generator)
     labels = torch.arange(count) % len(CLASSES)
     edge = max(1, height // 4)
+    areas = torch.zeros(count, height, width, dtype=torch.int64)
     for row, label in enumerate(labels.tolist()):
         pixels[row, :, label * edge : (label + 1) * edge, :edge] = 255
-    return Images(pixels, labels, CLASSES)
+        areas[row, label * edge : (label + 1) * edge, :edge] = label
+    return Images(pixels, areas if masks else labels, CLASSES)
 
 
 def spec(shape: tuple[int, int, int]) -> ImageSpec:
@@ -41,9 +45,9 @@ class Rows:
     labels: torch.Tensor
 
 
-def rows(shape: tuple[int, int, int], start: int, count: int) -> Rows:
+def rows(shape: tuple[int, int, int], start: int, count: int, masks: bool = False) -> Rows:
     """`count` of them from `start` on, round and round, laid out as the engine does."""
-    whole = images(shape)
+    whole = images(shape, masks=masks)
     assert whole.labels is not None
     index = torch.arange(start, start + count) % len(whole)
     pixels = to_float(whole.pixels[index]).contiguous(memory_format=torch.channels_last)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import io
 import random
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from pluglab import Batch, UserError
-from pluglab.engine.rng_state import random_state, seed_everything
-from pluglab.plugins.contracts import place_in
+from pluglab.conformance import (
+    at_rest,
+    place_in,
+    random_state,
+    restore_random_state,
+    seed_everything,
+    settings,
+    unloadable,
+)
 from pluglab.training.trainer import optimizers_of, plain_optimizer
 from pluglab_testing import tiny
 from pluglab_testing.checking import (
@@ -24,15 +33,16 @@ from pluglab_testing.checking import (
     NotDone,
     check,
     first_difference,
-    leaves,
+    own_world,
     place_of_error,
     same,
 )
-from pluglab_testing.rig import Rig, resumed, saved
+from pluglab_testing.rig import Rig, saved
 from pluglab_testing.subjects import Part
 
 TOO_FEW = "Expected more than 1 value per channel"  # torch's word for batch norm of one value
 SEED = 2
+FIRST, SECOND = 11, 12  # seeds that a trainer must not replace
 PLAIN = bool, int, float, str, type(None)
 
 
@@ -96,7 +106,7 @@ def _step(rig: Rig, step: int) -> dict[str, Tensor]:
 def _goes(rig: Rig, step: int, role: str) -> bool:
     """Whether a step goes well once a role has labels."""
     batch = rig.batch(step)
-    labels = tiny.rows(rig.shape, step, len(batch[role].images)).labels
+    labels = tiny.rows(rig.shape, step, len(batch[role].images), rig.masks).labels
     try:
         rig.step(step, {**batch, role: Batch(batch[role].images, labels)})
     except Exception:
@@ -128,85 +138,83 @@ def goes_without_labels(part: Part) -> None:
                 raise Fault(message, help=help, where=place_of_error(error, part)) from error
 
 
+@dataclass
+class _Look:
+    """What two steps of a trainer have done besides training, the first of them from the seed 11."""
+
+    changed: list[str]
+    """What of a batch was changed in place."""
+    settings: list[str]
+    at_rest: list[str]
+    generators: dict[str, Any]
+
+
+def _look(part: Part) -> _Look:
+    return part.once("look", lambda: _looked_at(Rig(part)))
+
+
+def _looked_at(rig: Rig) -> _Look:
+    seed_everything(FIRST)
+    before = settings()
+    with own_world():
+        changed = _changed_in_place(rig, 0)
+        other = [name for name, value in settings().items() if before[name] != value]
+        look = _Look(changed, other, list(at_rest(rig.trainer)), _generators())
+    if not changed:
+        with own_world():
+            look.changed = _changed_in_place(rig, 1)
+    return look
+
+
+def _changed_in_place(rig: Rig, step: int) -> list[str]:
+    """What a step changes of its batch."""
+    batch = rig.batch(step)
+    held = {
+        f"{what} of '{role}'": tensor
+        for role, one in batch.items()
+        for what, tensor in (("images", one.images), ("labels", one.labels))
+        if tensor is not None
+    }
+    before = {name: tensor.clone() for name, tensor in held.items()}
+    rig.step(step, batch)
+    return [name for name, tensor in held.items() if not same(before[name], tensor)]
+
+
 @check("trainer", "batch")
 def leaves_the_batch(part: Part) -> None:
     """`step` changes nothing in its batch"""
-    rig = Rig(part)
-    for step in range(2):
-        batch = rig.batch(step)
-        before = {
-            role: (one.images.clone(), None if one.labels is None else one.labels.clone())
-            for role, one in batch.items()
-        }
-        rig.step(step, batch)
-        for role, (images, labels) in before.items():
-            now = batch[role]
-            if not same(images, now.images) or (labels is not None and not same(labels, now.labels)):
-                what = "labels" if same(images, now.images) else "images"
-                raise Fault(
-                    f"step changes the {what} of '{role}' in place",
-                    help=["work on a copy"],
-                    where=_at(part, "step"),
-                )
+    for name in _look(part).changed:
+        raise Fault(f"step changes the {name} in place", help=["work on a copy"], where=_at(part, "step"))
 
 
 @check("trainer", "modes")
 def leaves_training_mode(part: Part) -> None:
     """Networks that are trained are in training mode after a step"""
-    rig = Rig(part)
-    rig.step(0)
-    held = {
-        id(p)
-        for one in optimizers_of(rig.trainer).values()
-        for group in plain_optimizer(one).param_groups
-        for p in group["params"]
-    }
-    for name, network in rig.networks().items():
-        trained = any(id(p) in held for p in network.parameters())
-        if trained and not any(module.training for module in network.modules()):
-            message = f"step leaves '{name}' in evaluation mode"
-            raise Fault(message, help=[f"self.{name}.train() at its end"], where=_at(part, "step"))
+    for name in _look(part).at_rest:
+        message = f"step leaves '{name}' in evaluation mode"
+        raise Fault(message, help=[f"self.{name}.train() at its end"], where=_at(part, "step"))
 
 
 @check("trainer", "settings")
 def leaves_settings(part: Part) -> None:
     """A step leaves torch's global settings as they are: gradients, kinds of numbers, threads"""
-    rig = Rig(part)
-    before = _settings()
-    rig.step(0)
-    changed = [name for name, value in _settings().items() if before[name] != value]
-    if changed:
-        raise Fault(
-            f"step changes {changed[0]} for everyone", help=["use a `with` block"], where=_at(part, "step")
-        )
-
-
-def _settings() -> dict[str, Any]:
-    return {
-        "whether gradients are recorded": torch.is_grad_enabled(),
-        "torch's default dtype": torch.get_default_dtype(),
-        "the number of threads": torch.get_num_threads(),
-        "autocast": torch.is_autocast_enabled("cpu"),
-        "whether algorithms are deterministic": torch.are_deterministic_algorithms_enabled(),
-        "anomaly detection": torch.is_anomaly_enabled(),
-    }
+    for name in _look(part).settings:
+        message = f"step changes {name} for everyone"
+        raise Fault(message, help=["use a `with` block"], where=_at(part, "step"))
 
 
 @check("trainer", "random numbers")
 def seeds_nothing(part: Part) -> None:
     """It seeds none of the global random generators"""
-    rigs = []
-    for seed in (11, 12):
-        rig = Rig(part)
-        seed_everything(seed)
-        rig.step(0)
-        rigs.append(_generators())
-    for name, state in rigs[0].items():
-        if same(state, rigs[1][name]):
+    first, rig = _look(part).generators, Rig(part)
+    seed_everything(SECOND)
+    rig.step(0)
+    now = _generators()
+    for name, state in first.items():
+        if same(state, now[name]):
             message = f"step seeds {name}'s global random generator"
-            raise Fault(
-                message, help=["a run would draw the same numbers at each step"], where=_at(part, "step")
-            )
+            help = ["a run would draw the same numbers at each step"]
+            raise Fault(message, help=help, where=_at(part, "step"))
 
 
 def _generators() -> dict[str, Any]:
@@ -218,7 +226,7 @@ def _generators() -> dict[str, Any]:
 def construction_seeds_nothing(part: Part) -> None:
     """Making it seeds none of the global random generators, so that the run's seed makes its weights"""
     rig, found = Rig(part), []
-    for seed in (11, 12):
+    for seed in (FIRST, SECOND):
         component = part.component()
         seed_everything(seed)
         component.build(rig.specs())
@@ -255,12 +263,30 @@ def repeats(part: Part) -> None:
     if name := first_difference(first.made, again.state()):
         message = f"made twice from one seed it differs: '{name}'"
         raise Fault(message, help=help, where=_at(part, "__init__"))
+    before, middle = _attributes(again.trainer), again.steps // 2
     seed_everything(SEED)
-    name = first_difference(first.logs, again.train()) or first_difference(first.state, again.state())
-    if name:
+    logs = again.train(0, middle)
+    half = _half(again, before)
+    logs += again.train(middle)
+    if name := first_difference(first.logs, logs) or first_difference(first.state, again.state()):
         message = f"two trainings from one seed differ: {_of_step(name)}"
         raise Fault(message, help=help, where=_at(part, "step"))
-    part.kept["repeats"] = True
+    part.kept["half"] = half
+
+
+@dataclass
+class _Half:
+    """A training in its middle: what a checkpoint would hold, and what moves and is not in it."""
+
+    state: io.BytesIO
+    random: dict[str, Any]
+    unsaved: list[str]
+
+
+def _half(rig: Rig, before: dict[str, Any]) -> _Half:
+    random, state, now = random_state(), rig.trainer.state_dict(), _attributes(rig.trainer)
+    moved = [name for name, value in now.items() if not same(before.get(name), value)]
+    return _Half(saved(state), random, [name for name in moved if name not in state])
 
 
 @check("trainer", "state", gates=True)
@@ -269,12 +295,11 @@ def state_is_plain(part: Part) -> None:
     rig = Rig(part)
     rig.step(0)
     state = rig.trainer.state_dict()
-    try:
-        loaded = torch.load(saved(state), weights_only=True)
-    except Exception as error:
-        message = f"torch.load(weights_only=True) does not take its state_dict(): {_culprit(state)}"
+    if culprit := unloadable(state):
+        message = f"torch.load(weights_only=True) does not take its state_dict(): {culprit}"
         help = ["tensors, numbers, texts, and lists and mappings of them"]
-        raise Fault(message, help=help, where=_at(part, "state_dict")) from error
+        raise Fault(message, help=help, where=_at(part, "state_dict"))
+    loaded = torch.load(saved(state), weights_only=True)
     again = Rig(part)
     again.trainer.load_state_dict(loaded)
     if name := first_difference(rig.state(), again.state()):
@@ -283,42 +308,27 @@ def state_is_plain(part: Part) -> None:
         )
 
 
-def _culprit(state: Any) -> str:
-    for name, value in leaves(state):
-        try:
-            torch.load(saved(value), weights_only=True)
-        except Exception:
-            return f"'{name}' is {_a(type(value).__name__)}"
-    return "one of its keys or containers"
-
-
-def _a(word: str) -> str:
-    return f"{'an' if word[:1] in 'aeiouAEIOU' else 'a'} {word}"
-
-
 @check("trainer", "resume")
 def resumes(part: Part) -> None:
     """A training is its first half, saved, loaded, and its second half, to the last bit"""
-    if "repeats" not in part.kept:
+    half: _Half | None = part.kept.get("half")
+    if half is None:
         raise NotDone("two trainings from one seed are not alike")
-    whole, half = _training(part), Rig(part)
-    middle, end = half.steps // 2, half.steps
-    before = _attributes(half.trainer)
-    seed_everything(SEED)
-    half.train(0, middle)
-    kept = set(half.trainer.state_dict())
-    now = _attributes(half.trainer)
-    moved = [name for name, value in now.items() if name not in kept and not same(before.get(name), value)]
-    again = resumed(half)
+    whole, again = _training(part), Rig(part)
+    middle, end = again.steps // 2, again.steps
+    again.trainer.load_state_dict(torch.load(half.state, weights_only=True))
+    restore_random_state(half.random)
     rest = again.train(middle, end)
     name = first_difference(whole.logs[middle:], rest) or first_difference(whole.state, again.state())
     if name:
         message = (
             f"{end} steps are not {middle}, saved, loaded and {middle} more: {_of_step(name, middle)} differs"
         )
-        help = [f"'{one}' changes as it trains, and is not in state_dict()" for one in moved]
+        help = [f"'{one}' changes as it trains, and is not in state_dict()" for one in half.unsaved]
         way = "state_dict() must hold all that a step depends on; Progress tells the step"
-        where = next(filter(None, (_assigned(part.target, one) for one in moved)), _at(part, "state_dict"))
+        where = next(
+            filter(None, (_assigned(part.target, one) for one in half.unsaved)), _at(part, "state_dict")
+        )
         raise Fault(message, help=help or [way], where=where)
 
 
@@ -382,13 +392,33 @@ def takes_one_image(part: Part) -> None:
     _check_finite(part, logs, "a step of one image")
 
 
+@dataclass
+class _Bf16:
+    """Two steps in bf16: what they logged, and the first layer of each network that had no autocast."""
+
+    rig: Rig
+    logs: list[dict[str, Tensor]]
+    passed: dict[str, str]
+
+
+def _in_bf16(part: Part) -> _Bf16:
+    return part.once("bf16", lambda: _train_in_bf16(Rig(part, "bf16")))
+
+
+def _train_in_bf16(rig: Rig) -> _Bf16:
+    with ExitStack() as stack:
+        seen = {name: stack.enter_context(_watched(one)) for name, one in rig.networks().items()}
+        logs = [rig.step(0)]
+    return _Bf16(rig, [*logs, rig.step(1)], {name: layers[0] for name, layers in seen.items() if layers})
+
+
 @check("trainer", "bf16")
 def trains_in_bf16(part: Part) -> None:
     """It trains in bf16, its weights stay float32"""
-    rig = Rig(part, "bf16")
-    for step in range(2):
-        _check_finite(part, rig.step(step), f"step {step} in bf16")
-    for name, network in rig.networks().items():
+    found = _in_bf16(part)
+    for step, logs in enumerate(found.logs):
+        _check_finite(part, logs, f"step {step} in bf16")
+    for name, network in found.rig.networks().items():
         wrong = [p.dtype for p in network.parameters() if p.is_floating_point() and p.dtype != torch.float32]
         if wrong:
             raise Fault(f"the weights of '{name}' are {wrong[0]} in bf16", where=_at(part, "step"))
@@ -397,15 +427,12 @@ def trains_in_bf16(part: Part) -> None:
 @check("trainer", "autocast")
 def networks_are_autocast(part: Part) -> None:
     """In bf16, networks are called as Fabric has set them up, so that autocast reaches each layer"""
-    rig = Rig(part, "bf16")
-    for name, network in rig.networks().items():
-        with _watched(network) as passed:
-            rig.step(0)
-        if passed:
-            layer = f"{name}.{passed[0]}".rstrip(".")
-            message = f"step calls '{layer}' past what Fabric has set up, without autocast"
-            help = [f"call self.{name}(...), not a part of it or a reference kept from before setup"]
-            raise Fault(message, help=help, where=_at(part, "step"))
+    for name, layer in _in_bf16(part).passed.items():
+        message = (
+            f"step calls '{f'{name}.{layer}'.rstrip('.')}' past what Fabric has set up, without autocast"
+        )
+        help = [f"call self.{name}(...), not a part of it or a reference kept from before setup"]
+        raise Fault(message, help=help, where=_at(part, "step"))
 
 
 @contextmanager

@@ -1,0 +1,18 @@
+"""conditions: forward says the same whatever the class"""
+
+from torch import nn
+
+
+class Mine(nn.Module):
+    def __init__(self, spec, num_classes, timesteps):
+        super().__init__()
+        self.net = nn.Conv2d(spec.channels, spec.channels, 3, padding=1)
+        self.level, self.label = nn.Embedding(100, 1), nn.Embedding(num_classes + 1, 1)
+
+    def forward(self, x, t, labels):  # here
+        told = self.level(t.long())
+        return self.net(x) + told[..., None, None]
+
+
+def lab_register(registry):
+    registry.add("denoiser", "denoiser_of_no_class", Mine, summary="faulty")

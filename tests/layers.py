@@ -24,9 +24,10 @@ def operations(network: nn.Module, *inputs: Tensor, leave_out: tuple[str, ...] =
     `+` is a sum of feature maps. Other arithmetic, reshaping and what else has no name here are left out, and
     so are the names in `leave_out`.
     """
-    # With attention as one operation, which a CPU otherwise writes out.
+    # With attention as one operation, which a CPU otherwise writes out, and convolutions by torch's way.
     one_operation = patch("pluglab.training.attention.WRITTEN_OUT", -1)
-    with _Recorder() as recorder, torch.no_grad(), one_operation:
+    torchs_way = patch("pluglab.training.convolutions.WAYS_FOR", ())
+    with _Recorder() as recorder, torch.no_grad(), one_operation, torchs_way:
         network(*inputs)
     found = (name for name in recorder.found if name)
     return [name for name in found if name.partition("(")[0] not in leave_out]

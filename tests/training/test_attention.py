@@ -59,13 +59,13 @@ def test_both_ways_agree_under_autocast(shape, monkeypatch):
     results = []
     for limit in WAYS.values():
         monkeypatch.setattr(attention, "WRITTEN_OUT", limit)
-        given = inputs(*SHAPES[shape], dtype=torch.float32)
+        query, key, value = given = inputs(*SHAPES[shape], dtype=torch.float32)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found = attend(*given)
+            found = attend(query, key, value)
         results.append([found.float(), *torch.autograd.grad(found.float().square().sum(), given)])
-    exact = inputs(*SHAPES[shape])
-    output = attend(*exact)
-    exact = [output, *torch.autograd.grad(output.square().sum(), exact)]
+    query, key, value = given = inputs(*SHAPES[shape])
+    output = attend(query, key, value)
+    exact = [output, *torch.autograd.grad(output.square().sum(), given)]
     for one, other, true in zip(*results, exact, strict=True):
         bound = 4 * 2**-8 * float(true.detach().abs().max())
         assert float((one - true).abs().max()) < bound

@@ -17,10 +17,14 @@ def attend(query: Tensor, key: Tensor, value: Tensor, scale: float | None = None
     which keep no weights. They cannot be differentiated twice: see `torch.nn.attention.sdpa_kernel`.
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    size = len(query) * query.shape[1] * key.shape[1] * query.element_size()
-    if query.device.type == "cpu" and size <= WRITTEN_OUT:
+    if written_out(query, query.shape[0] * query.shape[1] * key.shape[1]):
         return ((query if scale == 1 else query * scale) @ key.transpose(1, 2)).softmax(-1) @ value
     if more := -query.shape[-1] % ALIGNED:
         query, key = F.pad(query, (0, more)), F.pad(key, (0, more))
     query, key, value = (part.unsqueeze(1) for part in (query, key, value))  # an axis that fused kernels want
     return F.scaled_dot_product_attention(query, key, value, scale=scale).squeeze(1)
+
+
+def written_out(like: Tensor, weights: int) -> bool:
+    """Whether so many weights, on the device and in the numbers of `like`, are best written out."""
+    return like.device.type == "cpu" and weights * like.element_size() <= WRITTEN_OUT

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pluglab.components import Options
 from pluglab.protocols import ImageSpec
+from pluglab.training.convolutions import ConvTranspose2d
 
 Channels = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
@@ -67,11 +68,11 @@ class Convolutional:
 
     def decoder(self, head: nn.Module) -> nn.Module:
         """Latents N x Z to what `head` makes of N x C x H x W."""
-        first = nn.ConvTranspose2d(self.latent_size, self.up[0], 4, 1, 0, bias=self._bias)
+        first = ConvTranspose2d(self.latent_size, self.up[0], 4, 1, 0, bias=self._bias)
         blocks = [*self._block(first)]
         for a, b in pairwise(self.up):
-            blocks += self._block(nn.ConvTranspose2d(a, b, 4, 2, 1, bias=self._bias))
-        last = nn.ConvTranspose2d(self.up[-1], self.spec.channels, 4, 2, 1)
+            blocks += self._block(ConvTranspose2d(a, b, 4, 2, 1, bias=self._bias))
+        last = ConvTranspose2d(self.up[-1], self.spec.channels, 4, 2, 1)
         return _Decoder(nn.Sequential(*blocks, last), _padding(self.spec.height, self.size), head)
 
     @property

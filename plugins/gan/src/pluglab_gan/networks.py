@@ -13,6 +13,7 @@ from itertools import pairwise
 from torch import nn
 
 from pluglab.protocols import ImageSpec
+from pluglab.training.convolutions import ConvTranspose2d
 from pluglab_gan.attention import SelfAttention
 from pluglab_gan.spectral import spectrally_normalized
 
@@ -38,7 +39,7 @@ def dcgan_generator(
     """Transposed convolutions with batch norm and ReLU, tanh at the end (Radford et al. 2016). `slope` makes
     the ReLU leaky; `norm` makes another norm of so many channels."""
     first, *rest = sizes = channels(spec, width)
-    layers: list[nn.Module] = [_column(latent_size), nn.ConvTranspose2d(latent_size, first, 4, bias=False)]
+    layers: list[nn.Module] = [_column(latent_size), ConvTranspose2d(latent_size, first, 4, bias=False)]
     layers += [norm(first), rectifier(slope)]
     for before, after in zip(sizes, rest, strict=False):
         layers += [_enlarge(before, after, bias=False), norm(after), rectifier(slope)]
@@ -67,7 +68,7 @@ def sagan_generator(spec: ImageSpec, latent_size: int, width: int = 64, pooled: 
     """Spectrally normalized transposed convolutions with batch norm and ReLU; self-attention over each of the
     two largest feature maps (Zhang et al. 2019)."""
     sizes = channels(spec, width)
-    stages: list[nn.Module] = [nn.ConvTranspose2d(latent_size, sizes[0], 4)]
+    stages: list[nn.Module] = [ConvTranspose2d(latent_size, sizes[0], 4)]
     stages += [_enlarge(before, after) for before, after in pairwise(sizes)]
     layers: list[nn.Module] = [_column(latent_size)]
     for stage, size, attention in zip(stages, sizes, _attentions(sizes, pooled), strict=True):
@@ -114,8 +115,8 @@ def _column(latent_size: int) -> nn.Module:
     return nn.Unflatten(1, (latent_size, 1, 1))
 
 
-def _enlarge(before: int, after: int, bias: bool = True) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)
+def _enlarge(before: int, after: int, bias: bool = True) -> ConvTranspose2d:
+    return ConvTranspose2d(before, after, 4, 2, 1, bias=bias)
 
 
 def _shrink(before: int, after: int, bias: bool = True) -> nn.Conv2d:

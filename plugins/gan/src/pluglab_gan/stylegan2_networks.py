@@ -16,6 +16,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from pluglab.training.convolutions import ConvTranspose2d
 from pluglab_gan.latents import Distribution, drawn
 from pluglab_gan.linear_attention import AttentionBlock
 from pluglab_gan.minibatch import MinibatchDeviation
@@ -131,7 +132,7 @@ class FromStyle(nn.Module):
 
     def __init__(self, style_size: int, width: int) -> None:
         super().__init__()
-        self.expand = nn.ConvTranspose2d(style_size, width, 4, bias=False)
+        self.expand = ConvTranspose2d(style_size, width, 4, bias=False)
 
     def forward(self, styles: Tensor) -> Tensor:
         return self.expand(styles.mean(1)[..., None, None])

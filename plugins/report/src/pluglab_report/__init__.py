@@ -8,17 +8,9 @@ which is given a `Chapter` and returns blocks.
     rendering     blocks -> report.html, report.md, report.tex, by templates
 """
 
-from pluglab_report.blocks import Block as Block
-from pluglab_report.blocks import Code as Code
-from pluglab_report.blocks import Facts as Facts
-from pluglab_report.blocks import Fold as Fold
-from pluglab_report.blocks import Heading as Heading
-from pluglab_report.blocks import Picture as Picture
-from pluglab_report.blocks import Pictures as Pictures
-from pluglab_report.blocks import Slot as Slot
-from pluglab_report.blocks import TableBlock as TableBlock
-from pluglab_report.blocks import Text as Text
-from pluglab_report.chapters import Chapter as Chapter
+from typing import TYPE_CHECKING
+
+from pluglab import lazily
 
 __all__ = [
     "Block",
@@ -33,3 +25,24 @@ __all__ = [
     "TableBlock",
     "Text",
 ]
+
+if TYPE_CHECKING:
+    from pluglab_report.blocks import Block as Block
+    from pluglab_report.blocks import Code as Code
+    from pluglab_report.blocks import Facts as Facts
+    from pluglab_report.blocks import Fold as Fold
+    from pluglab_report.blocks import Heading as Heading
+    from pluglab_report.blocks import Picture as Picture
+    from pluglab_report.blocks import Pictures as Pictures
+    from pluglab_report.blocks import Slot as Slot
+    from pluglab_report.blocks import TableBlock as TableBlock
+    from pluglab_report.blocks import Text as Text
+    from pluglab_report.chapters import Chapter as Chapter
+else:  # a plugin is imported by every command, and most want none of these
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            **dict.fromkeys((name for name in __all__ if name != "Chapter"), "pluglab_report.blocks"),
+            "Chapter": "pluglab_report.chapters",
+        },
+    )

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from pluglab.components import Options
 from pluglab.protocols import ImageSpec
 from pluglab.training.attention import attend
+from pluglab.training.convolutions import ConvTranspose2d
+from pluglab.training.group_norm import GroupNorm
 from pluglab_diffusion.denoisers.base import ClassEmbedding, check_size, sinusoids
 
 GROUPS = 32
@@ -116,7 +118,7 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(GROUPS, channels)
+        self.norm = GroupNorm(GROUPS, channels)
         self.query, self.key, self.value, self.out = (nn.Conv2d(channels, channels, 1) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -142,7 +144,7 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.grow = nn.ConvTranspose2d(channels, channels, 5, stride=2, padding=2, output_padding=1)
+        self.grow = ConvTranspose2d(channels, channels, 5, stride=2, padding=2, output_padding=1)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None) -> Tensor:
@@ -154,4 +156,4 @@ def _perceptron(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 
 
 def _normed(channels: int) -> tuple[nn.Module, ...]:
-    return nn.GroupNorm(GROUPS, channels), nn.SiLU()
+    return GroupNorm(GROUPS, channels), nn.SiLU()

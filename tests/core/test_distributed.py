@@ -59,7 +59,7 @@ def test_two_processes_make_one_run(whole: tuple[Path, str]) -> None:
     assert state["step"] == 40
     weights = state["trainer"]["net"]  # type: ignore[index]
     assert all(torch.isfinite(value.float()).all() for value in weights.values())
-    assert not same(state["random"], state["random_of_others"][0])  # type: ignore[index]
+    assert same(state["random"], state["random_of_others"][0])  # type: ignore[index]  # each draws for both
 
 
 def test_a_signal_to_one_process_stops_both_saved(interrupted: tuple[Path, str]) -> None:

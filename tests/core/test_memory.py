@@ -42,5 +42,5 @@ def test_a_library_without_it_is_left_alone(monkeypatch):
     def none(name):
         raise OSError(name)
 
-    monkeypatch.setattr(memory.ctypes, "CDLL", none)
+    monkeypatch.setattr("ctypes.CDLL", none)
     assert not memory.keep_freed_memory()

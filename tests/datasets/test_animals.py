@@ -135,7 +135,7 @@ def test_areas(shape: Callable[..., np.ndarray], area: float) -> None:
 
 def test_the_plane_turns_without_getting_larger() -> None:
     x, y = drawing.grid(8)
-    u, v = drawing.turned(x, y, np.float32([[[np.tan(0.2)]]]))
+    u, v = drawing.turned(x, y, np.array([[[np.tan(0.2)]]], np.float32))
     np.testing.assert_allclose(u, np.cos(0.4) * x + np.sin(0.4) * y, atol=1e-6)
     np.testing.assert_allclose(v, np.cos(0.4) * y - np.sin(0.4) * x, atol=1e-6)
 

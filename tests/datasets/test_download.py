@@ -75,7 +75,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def replace_header(self, name: str, value: str) -> None:
         """Say this in place of what is true."""
-        self._headers_buffer = [line for line in self._headers_buffer if not line.startswith(name.encode())]
+        said: list[bytes] = vars(self)["_headers_buffer"]
+        said[:] = [line for line in said if not line.startswith(name.encode())]
         self.send_header(name, value)
 
     def log_message(self, *args: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from PIL import Image
 
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
+from pluglab_datasets import image_folder
 
 from .conftest import Bar
 from .pictures import BLUE, GREEN, RED, Prepare, levels, many, pack_tar, pack_zip, save
@@ -380,3 +382,40 @@ def test_the_sprites(build: Callable[..., Any], context: DataContext) -> None:
     assert dataset.split("train").pixels.shape == (9000, 3, 64, 64)
     assert dataset.split("test").pixels.shape == (1000, 3, 64, 64)
     assert (dataset.split("test").pixels[:, :, 0, 0] == 255).all()  # corners are transparent
+
+
+# Interrupted ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_preparation_goes_on_where_it_was_interrupted(
+    prepare: Prepare, context: DataContext, folder: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    many(folder, 40)
+    if damaged:
+        (folder / "003.png").write_bytes(b"no picture")
+    monkeypatch.setattr(image_folder, "CHUNK", 4)
+    monkeypatch.setattr(image_folder, "KEPT", 8)
+    read, own = [], image_folder._pixels
+
+    def until(most: int) -> Callable[..., Any]:
+        def pixels(framing: Any, name: str, data: bytes) -> Any:
+            if len(read) >= most:
+                raise SystemExit("killed")
+            read.append(name)
+            return own(framing, name, data)
+
+        return pixels
+
+    monkeypatch.setattr(image_folder, "_pixels", until(24))
+    with pytest.raises(SystemExit):
+        prepare(test_share=0)
+    before = set(read)
+    monkeypatch.setattr(image_folder, "_pixels", until(10**6))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = prepare(test_share=0)
+    again = len(read) - len(set(read))
+    assert len(before) == 24 and again <= 8, again  # no more than was not noted yet
+    assert levels(dataset) == [i for i in range(40) if not (damaged and i == 3)]
+    assert not list(context.cache.rglob("*.partial"))

@@ -217,6 +217,25 @@ def test_damaged_prepared_arrays_are_made_anew(
     assert prepare("usps").split("train").provenance == before
 
 
+def test_damaged_prepared_arrays_are_told(build: Callable[..., Any], context: DataContext) -> None:
+    build("dataset", "digits").prepare(context)
+    (file,) = context.cache.glob("prepared/digits-*/train_pixels.npy")
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.warns(UserWarning, match="prepared images in .* are damaged, so they are made again"):
+        build("dataset", "digits").prepare(context)
+
+
+def test_what_a_killed_process_has_left_half_made_goes(
+    root: Path, prepare: Prepare, context: DataContext
+) -> None:
+    prepare("usps")
+    (folder,) = [path for path in context.cache.glob("prepared/usps-*") if path.is_dir()]
+    folder.rename(folder.with_name(f".{folder.name}.0123abcd"))
+    (folder.parent / ".other-0123456789abcdef.0123abcd").mkdir()  # may be in the making
+    prepare("usps")
+    assert [path.name for path in folder.parent.glob(".*")] == [".other-0123456789abcdef.0123abcd"]
+
+
 def test_another_source_file_is_prepared_anew(root: Path, prepare: Prepare) -> None:
     prepare("svhn")
     savemat(root / "SVHN" / "test_32x32.mat", {"X": np.zeros((32, 32, 3, 4), np.uint8), "y": np.ones((4, 1))})

@@ -22,13 +22,14 @@ def test_the_parts_of_the_loss_add_up_with_their_weights_in_one_step(build):
     found = {(n, k): p.grad.clone() for n in names for k, p in getattr(trainer, n).named_parameters()}
 
     batch = batch_at(0)
-    source, target = batch["source"].images, batch["target"].images
+    source, target, labels = batch["source"].images, batch["target"].images, batch["source"].labels
+    assert labels is not None
     shared = [trainer.features(source, "source"), trainer.features(target, "target")]
     private = [trainer.source_features(source), trainer.target_features(target)]
     made = [trainer.decoder(s + p) for s, p in zip(shared, private, strict=True)]
     error = losses.si_mse(source, made[0]) + losses.si_mse(target, made[1])
     difference = sum(losses.difference_loss(p, s) for p, s in zip(private, shared, strict=True))
-    class_loss = torch.nn.functional.cross_entropy(trainer.classifier(shared[0]), batch["source"].labels)
+    class_loss = torch.nn.functional.cross_entropy(trainer.classifier(shared[0]), labels)
     is_target = losses.domain_labels(16, source.device)
     domain = losses.domain_loss(trainer.discriminator(torch.cat(shared)), is_target)
     rest = class_loss + 0.3 * error + 0.2 * difference

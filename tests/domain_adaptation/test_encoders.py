@@ -205,4 +205,5 @@ def test_the_largest_is_rectified_as_the_rectified_largest(rectifier: nn.Module)
     weights = torch.randn_like(expected)
     (expected * weights).sum().backward()
     (found * weights).sum().backward()
+    assert swapped.grad is not None and plain.grad is not None
     assert torch.equal(swapped.grad, plain.grad)

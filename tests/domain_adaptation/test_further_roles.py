@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,5 +28,6 @@ def test_it_is_refused_before_the_training(tmp_path: Path) -> None:
 
 def test_no_evaluator_no_refusal_and_an_option_says_what_it_is(tmp_path: Path) -> None:
     assert pluglab.run({**RECIPE, "evaluate": []}, run_dir=tmp_path).results["scalars"] == {}
-    found = pluglab.run(RECIPE, run_dir=tmp_path, **{"trainer.domains": {"val": "target"}}).scalars
+    option: dict[str, Any] = {"trainer.domains": {"val": "target"}}
+    found = pluglab.run(RECIPE, run_dir=tmp_path, **option).scalars
     assert found["accuracy/val"] == found["accuracy/target"]

@@ -89,7 +89,7 @@ def test_scalar_products_of_random_sums_are_those_of_products_in_the_mean() -> N
 
 @pytest.mark.parametrize(("features", "kind"), [(409, Product), (410, RandomSums)])
 def test_random_sums_begin_beyond_4096_products(registry, features: int, kind: type) -> None:
-    config = make(registry, "trainer", "cdan").config
+    config: Any = make(registry, "trainer", "cdan").config
     assert isinstance(multilinear(features, 10, config.largest_product, config.random_sums), kind)
 
 

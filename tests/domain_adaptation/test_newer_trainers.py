@@ -23,8 +23,9 @@ PLAIN = {"encoder": "dsn_paper", "label_smoothing": 0.0}
 def parts(trainer) -> tuple[torch.Tensor, ...]:
     """Source images, their labels, target images, and the features of both."""
     batch = batch_at(0)
-    source, target = batch["source"].images, batch["target"].images
-    return source, batch["source"].labels, target, trainer.features(torch.cat([source, target]), "both")
+    source, target, labels = batch["source"].images, batch["target"].images, batch["source"].labels
+    assert labels is not None
+    return source, labels, target, trainer.features(torch.cat([source, target]), "both")
 
 
 def gradients_of_a_step(trainer, *names: str, progress: Progress) -> dict[str, list[torch.Tensor]]:
@@ -128,7 +129,7 @@ def test_step_a_of_mcd_descends_the_class_losses_of_both_classifiers(build) -> N
     batch = batch_at(0)
     _, labels, target, features = parts(trainer)
     pair = trainer.classifier(features, "both"), trainer.second_classifier(features, "both")
-    loss = sum(F.cross_entropy(logits[:8], labels) for logits in pair)
+    loss = torch.stack([F.cross_entropy(logits[:8], labels) for logits in pair]).sum()
     names = "features", "classifier", "second_classifier"
     wanted = {}
     for name in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ def test_pada_is_better_than_dann_on_half_of_the_classes(
 ) -> None:
     """Mean over three seeds: 80.5 and 75.5 % when it was written, and better for each seed."""
     monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
-    machine = {"run.device": "cpu", "run.threads": 1}
+    machine: dict[str, Any] = {"run.device": "cpu", "run.threads": 1}
     found = pluglab.run(
         RECIPE, variants=["DANN", "PADA"], run_dir=tmp_path / "runs", evaluate=["accuracy"], **machine
     )

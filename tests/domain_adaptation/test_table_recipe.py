@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def rows(scenario: str) -> dict[str, Recipe]:
 SCENARIOS = [f"{a} to {b}" for a, b in (("MNIST-M", "SVHN"), ("SVHN", "USPS"), ("USPS", "MNIST-M"))]
 
 
-def options(recipe: Recipe) -> dict[str, object]:
+def options(recipe: Recipe) -> dict[str, Any]:
     return recipe.options.trainer.dump()
 
 

@@ -77,9 +77,9 @@ def test_a_gan_s_networks_step_down_the_mean_of_the_parts(build, precision):
             scores = trainer.discriminate(real.tensor_split(parts)[part], fake.detach())
             trainer.update(trainer.discriminator_optimizer, trainer.loss.discriminator(*scores))
     one, two = map(weights, trainers)
-    close = {"rtol": 1e-4, "atol": 1e-6} if precision == "32" else {"rtol": 0.02, "atol": 1e-4}
+    rtol, atol = (1e-4, 1e-6) if precision == "32" else (0.02, 1e-4)
     for name, value in one.items():
-        torch.testing.assert_close(two[name], value, **close)
+        torch.testing.assert_close(two[name], value, rtol=rtol, atol=atol)
     fresh = weights(build("sngan", precision=precision, **GAN))
     assert sum(not torch.equal(one[name], fresh[name]) for name in fresh) > len(fresh) / 2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import lion_pytorch
 import pytest
@@ -139,11 +140,12 @@ def test_schedule_free_trains_in_its_training_mode_and_is_looked_at_in_the_other
 
 def test_rates_of_a_bare_optimizer_follow_their_multiplier_group_by_group():
     first, second = (nn.Parameter(torch.ones(1)) for _ in range(2))
-    optimizer = torch.optim.SGD([{"params": [first], "lr": 0.4}, {"params": [second]}], lr=0.1)
+    groups: list[dict[str, Any]] = [{"params": [first], "lr": 0.4}, {"params": [second]}]
+    optimizer = torch.optim.SGD(map(dict, groups), lr=0.1)
     for multiplier in (0.5, 0.0, 0.25, 1.0):  # each of the rate that it was made with, not of the last
         scale_lr(optimizer, multiplier)
         assert [group["lr"] for group in optimizer.param_groups] == [0.4 * multiplier, 0.1 * multiplier]
-    resumed = torch.optim.SGD([{"params": [first], "lr": 0.4}, {"params": [second]}], lr=0.1)
+    resumed = torch.optim.SGD(map(dict, groups), lr=0.1)
     scale_lr(optimizer, 0.5)
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     scale_lr(resumed, 0.1)

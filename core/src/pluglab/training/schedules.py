@@ -57,9 +57,9 @@ class StepDecay:
     """Times `factor` after every `every` of training."""
 
     class Config(Options):
-        factor: float = Field(0.6, gt=0)
+        factor: float = Field(0.6, gt=0, le=1)
         """Multiplied in at each drop."""
-        every: float = Field(0.25, gt=0, le=1)
+        every: float = Field(0.25, ge=1e-6, le=1)
         """Share of training between two drops."""
 
     def __init__(self, config: Config) -> None:

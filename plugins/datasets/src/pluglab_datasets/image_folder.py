@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -26,6 +26,8 @@ from pluglab_datasets.prepared import Part, cached, prepared_folder, tell_caveat
 from pluglab_datasets.splits import pick
 
 CHUNK = 256  # files held in memory at a time
+KEPT = 4096  # files after which it is noted on the disk that they have been read
+READ, DAMAGED = 1, 2  # what has become of a file; 0: nobody has tried
 
 
 class ImageFolderOptions(FramingOptions):
@@ -83,9 +85,16 @@ class ImageFolder:
         splits, caveats = self._listed(source, table)
         with context.track("reading images", sum(map(len, splits.values()))) as bar:
             store = _Store(splits, self.config, scratch)
-            for name, pixels in _decoded(source, store.rows, self.framing):
-                store.put(name, pixels)
-                bar.advance()
+            missing = store.missing()
+            bar.advance(len(store.rows) - len(missing))
+            try:
+                for number, (name, pixels) in enumerate(_decoded(source, missing, self.framing), start=1):
+                    store.put(name, pixels)
+                    bar.advance()
+                    if number % KEPT == 0:
+                        store.keep()
+            finally:
+                store.keep()
         return store.parts(caveats)
 
     def _listed(self, source: Source, table: Path | None) -> tuple[Splits, list[str]]:
@@ -105,32 +114,49 @@ class ImageFolder:
 
 
 class _Store:
-    """A row on disk for every image; those that could not be read are closed up at the end."""
+    """A row on disk for every image; those that could not be read are closed up at the end.
+
+    What was kept is there for another process, after this one has been killed. The names of the files, and so
+    the rows, are the same for it: the folder is that of their content.
+    """
 
     def __init__(self, splits: Splits, options: FramingOptions, scratch: Path) -> None:
         self.splits = splits
         self.rows = {e.file: (split, row) for split, part in splits.items() for row, e in enumerate(part)}
-        self.read = {split: np.zeros(len(part), dtype=bool) for split, part in splits.items()}
-        self.pixels = {
-            split: open_memmap(
-                scratch / f"{split}.npy",
-                mode="w+",
-                dtype=np.uint8,
-                shape=(len(part), options.channels, options.size, options.size),
-            )
-            for split, part in splits.items()
-        }
+        frame = options.channels, options.size, options.size
+        self.pixels = {s: _array(scratch / f"{s}.npy", (len(part), *frame)) for s, part in splits.items()}
+        self.kept = {s: _array(scratch / f"{s}_kept.npy", (len(part),)) for s, part in splits.items()}
+        self.found = {split: kept.copy() for split, kept in self.kept.items()}
+
+    def missing(self) -> list[str]:
+        """The names of the files that nobody has tried to read yet."""
+        return [name for name, (split, row) in self.rows.items() if not self.found[split][row]]
 
     def put(self, name: str, pixels: np.ndarray | None) -> None:
         split, row = self.rows[name]
         if pixels is not None:
             self.pixels[split][row] = pixels
-            self.read[split][row] = True
+        self.found[split][row] = DAMAGED if pixels is None else READ
+
+    def keep(self) -> None:
+        """Pixels are on the disk before it is noted that they are."""
+        for split, found in self.found.items():
+            self.pixels[split].flush()
+            self.kept[split][:] = found
+            self.kept[split].flush()
+
+    def _forget(self) -> None:
+        """Rows are about to change their places, so what is kept counts no longer."""
+        for kept in self.kept.values():
+            kept[:] = 0
+            kept.flush()
 
     def parts(self, caveats: list[str]) -> dict[str, Part]:
         """The splits without the holes. Raises `UserError` where nothing is left of one."""
-        damaged = sorted(name for name, (split, row) in self.rows.items() if not self.read[split][row])
+        rows = self.rows.items()
+        damaged = sorted(name for name, (split, row) in rows if self.found[split][row] != READ)
         if damaged:
+            self._forget()
             count = f"{len(damaged):,} of {len(self.rows):,} files"
             caveats = [*caveats, f"{count} cannot be read as images and were left out: {some(damaged)}"]
         names = _classes(entry.label for part in self.splits.values() for entry in part)
@@ -138,7 +164,7 @@ class _Store:
         return {split: self._part(split, names, shared) for split in self.splits}
 
     def _part(self, split: str, names: list[str], provenance: Mapping[str, Any]) -> Part:
-        kept = np.flatnonzero(self.read[split])
+        kept = np.flatnonzero(self.found[split] == READ)
         if not len(kept):
             message = f"none of the images of the {split} split can be read: "
             raise UserError(message + some([entry.file for entry in self.splits[split]]))
@@ -152,6 +178,17 @@ class _Store:
         return Part(pixels[: len(kept)], values, {**provenance, "count": len(kept)})
 
 
+def _array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """A uint8 array in a file: the one that is there, or zeros."""
+    try:
+        found = open_memmap(path, mode="r+")
+    except (OSError, ValueError):
+        found = None
+    if found is None or found.shape != shape or found.dtype != np.uint8:
+        found = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    return found
+
+
 def _classes(labels: Iterator[str | None]) -> list[str]:
     """The names of the classes: numbers in their order, words in the alphabet's."""
     found = {label for label in labels if label is not None}
@@ -159,7 +196,7 @@ def _classes(labels: Iterator[str | None]) -> list[str]:
 
 
 def _decoded(
-    source: Source, names: Mapping[str, Any], framing: Framing
+    source: Source, names: Collection[str], framing: Framing
 ) -> Iterator[tuple[str, np.ndarray | None]]:
     """Every image with its pixels, None for one that cannot be read."""
     files = source.contents(names)

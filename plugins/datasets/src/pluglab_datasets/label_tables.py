@@ -48,7 +48,7 @@ def read_table(data: bytes, path: str) -> list[Row]:
         if "\0" in text:
             raise ValueError("it holds binary data")
         pairs = _pairs(text, path)
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
         raise UserError(f"{path} is no table of names and labels: {error}", help=[FORMS]) from error
     rows = [Row(_plain(name), class_name(label, name, where), where) for name, label, where in pairs]
     if not rows:
@@ -90,7 +90,10 @@ def _stylegan(table: Any, path: str) -> Iterator[Pair]:
 def _json_lines(lines: Mapping[int, str], path: str) -> Iterator[Pair]:
     """Objects of the same keys, one a line, as metadata.jsonl of Hugging Face's imagefolder has them."""
     for i, line in lines.items():
-        row = {key.lower(): value for key, value in json.loads(line).items()}
+        values = json.loads(line)
+        if not isinstance(values, dict):
+            raise ValueError(f"line {i} is no JSON object")
+        row = {key.lower(): value for key, value in values.items()}
         name, label = _found(list(row), path)
         yield row[name], row[label], f"{path}:{i}"
 

@@ -21,11 +21,14 @@ from pluglab.components import Options
 from pluglab.data import Images
 from pluglab.errors import UserError
 from pluglab.protocols import DataContext
-from pluglab.storage.atomic import replacing_folder
+from pluglab.storage.atomic import replacing_folder, sweep
 from pluglab_datasets.files import FoundFile, OfficialFile, locate
 from pluglab_datasets.reading import writing
 from pluglab_datasets.splits import labeled, pick
 
+DAY = 86400.0
+"""Seconds after which nobody is still making an array."""
+PARTIAL = "partial"
 VERSION = 2  # of the decoding; a change of it makes the prepared arrays anew
 
 
@@ -115,7 +118,8 @@ def tell_caveats(name: str, splits: Mapping[str, Images]) -> None:
 def cached(folder: Path, build: Callable[[Path], dict[str, Part]]) -> dict[str, Images]:
     """The splits stored in `folder`, built first where they are not there or are damaged.
 
-    `build` is given an empty folder for arrays that memory may not hold; it is gone once they are stored.
+    `build` is given a folder for arrays that memory may not hold, gone once they are stored. After it was
+    interrupted, it is given what it has left there.
     """
     stored = _load(folder)
     if stored is None:
@@ -124,6 +128,8 @@ def cached(folder: Path, build: Callable[[Path], dict[str, Part]]) -> dict[str, 
             with FileLock(f"{folder}.lock"):
                 stored = _load(folder)  # another process may have made them
                 if stored is None:
+                    sweep(folder.parent, folder.name)
+                    sweep(folder.parent, seconds=DAY)
                     _store(folder, build)
                     stored = _load(folder)
     if stored is None:
@@ -132,14 +138,19 @@ def cached(folder: Path, build: Callable[[Path], dict[str, Part]]) -> dict[str, 
 
 
 def _load(folder: Path) -> dict[str, Images] | None:
-    """None where the arrays are not there, or are not those that were stored."""
+    """None where the arrays are not there or, with a warning, are not those that were stored."""
+    if not folder.is_dir():
+        return None
     try:
         about = json.loads((folder / "provenance.json").read_text())
         splits = {s: labeled(*_arrays(folder, s), facts["provenance"]) for s, facts in about.items()}
         whole = all(images.digest == about[split]["digest"] for split, images in splits.items())
     except Exception:  # damaged arrays raise nearly anything
+        whole = False
+    if not whole or not splits:
+        warnings.warn(f"the prepared images in {folder} are damaged, so they are made again", stacklevel=3)
         return None
-    return splits if splits and whole else None
+    return splits
 
 
 def _arrays(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -151,15 +162,16 @@ def _arrays(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _store(folder: Path, build: Callable[[Path], Mapping[str, Part]]) -> None:
     with replacing_folder(folder) as unfinished:
-        (unfinished / "scratch").mkdir()
-        parts = build(unfinished / "scratch")
+        scratch = folder.with_name(f".{folder.name}.{PARTIAL}")
+        scratch.mkdir(exist_ok=True)
+        parts = build(scratch)
         for split, part in parts.items():
             np.save(unfinished / f"{split}_pixels.npy", np.ascontiguousarray(part.pixels))
             if part.labels is not None:
                 np.save(unfinished / f"{split}_labels.npy", part.labels.astype(np.int64))
-        shutil.rmtree(unfinished / "scratch")
         about = {split: _facts(unfinished, split, part.provenance) for split, part in parts.items()}
         (unfinished / "provenance.json").write_text(json.dumps(about, indent=2))
+    shutil.rmtree(scratch)
 
 
 def _facts(folder: Path, split: str, provenance: dict[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from pluglab import data_context
 from pluglab.errors import LabError, UserError
-from pluglab.observers.console import progress_bar
 from pluglab.storage.atomic import replacing
 from pluglab_datasets.download import DownloadError, Transfer, download
 from pluglab_datasets.image_sources import Tar
@@ -35,7 +35,7 @@ def make(target: Path, urls: Sequence[str], count: int = COUNT) -> None:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "repository.tar.gz"
         try:
-            download(urls, Transfer(archive, None, progress_bar))
+            download(urls, Transfer(archive, None, data_context().track))
         except DownloadError as error:
             help = ["pack them by hand: docs/datasets.md says how"]
             raise UserError(f"the sprites cannot be fetched: {error}", help=help) from error

@@ -122,7 +122,8 @@ class RandomAffine:
     def _matrices(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """N x 2 x 3, from output to input coordinates, both in [-1, 1] across the image."""
         c = self.config
-        draw = torch.rand(4, len(images), generator=generator, device=images.device).mul_(2).sub_(1)
+        draws = torch.rand(4 * len(images), generator=generator, device=images.device)  # an axis of images
+        draw = draws.view(4, -1).mul_(2).sub_(1)
         angle = draw[0] * (c.rotation * torch.pi / 180)
         size = 1 / (1 + c.scale * draw[1])
         cos, sin = angle.cos() * size, angle.sin() * size

@@ -97,7 +97,9 @@ class DenoisingTrainer(TrainerBase):
     def step(self, batch: Mapping[str, Batch], progress: Progress) -> Mapping[str, Tensor]:
         images, labels = batch["train"].images, batch["train"].labels
         scale_lr(self.optimizer, progress.at(self.schedule))
-        t, noise = self.random_times(len(images)), torch.randn_like(images)
+        rank, processes = self.fabric.global_rank, self.fabric.world_size
+        t = self.random_times(len(images) * processes)[rank::processes]  # spread over the whole batch
+        noise = torch.randn_like(images)
         alpha, sigma = self.process.at(t)
         x = self.seen(noised(images, noise, alpha, sigma), sigma)
         output = self.denoiser(x, self.process.shown(t), self.shown(labels, t))

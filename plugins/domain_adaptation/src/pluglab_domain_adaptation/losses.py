@@ -71,8 +71,14 @@ def _directions(codes: Tensor) -> Tensor:
 def coral_loss(source: Tensor, target: Tensor) -> Tensor:
     """|C_s - C_t|_F^2 / (4 d^2) of the covariances of values N x d and M x d (Sun and Saenko 2016, eq. 1)."""
     pair = map(at_least_float32, (source, target))
-    covariances = [values.T.cov(correction=min(1, len(values) - 1)) for values in pair]  # one image: zeros
+    covariances = [_covariance(values) for values in pair]
     return (covariances[0] - covariances[1]).square().sum() / (4 * source.shape[1] ** 2)
+
+
+def _covariance(values: Tensor) -> Tensor:
+    """d x d of values N x d, unbiased; zeros for N = 1. `Tensor.cov` would wait for the device."""
+    centered = values - values.mean(0)
+    return centered.T @ centered / max(1, len(values) - 1)
 
 
 def classifier_discrepancy(first: Tensor, second: Tensor) -> Tensor:

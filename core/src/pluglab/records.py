@@ -106,9 +106,11 @@ class Record:
 
     @property
     def started(self) -> datetime | None:
-        """When its training, or the last part of it, began; None where it has not."""
-        text = self.state.get("started")
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z") if text else None
+        """When its training, or the last part of it, began; None where it has not, or nobody can say."""
+        try:
+            return datetime.strptime(self.state.get("started") or "", "%Y-%m-%dT%H:%M:%S%z")
+        except ValueError:
+            return None
 
     @property
     def seconds(self) -> float | None:

@@ -6,7 +6,6 @@ Each layer overlays the one before it: tables merge, everything else is replaced
 from __future__ import annotations
 
 import copy
-import json
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from typing import Any
 
 from pluglab.errors import Problem, RecipeError, Span, UserError
 from pluglab.recipe.installed import installed_recipe
-from pluglab.recipe.positions import KeyPath, TomlSource, parse_toml, read_toml
+from pluglab.recipe.positions import KeyPath, TomlSource, is_key, parse_toml, quoted, read_toml
 
 SHARED = ("run", "title", "table")  # what the runs of an experiment have in common
 
@@ -260,14 +259,24 @@ def _check_own(table: Mapping[str, Any], source: TomlSource, place: KeyPath) -> 
 
 
 def read_override(text: str) -> TomlSource:
-    """`trainer.lr=3e-4` as a TOML document; a bare word as the value counts as a string."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UserError(
-            f"--set {text}: write key=value", help=["for example --set trainer.optimizer.lr=3e-4"]
-        )
+    """`trainer.lr=3e-4` as a TOML document of one key; what is no TOML value counts as a text."""
+    key, equals, value = (part.strip() for part in text.partition("="))
+    problem = UserError(
+        f"--set {text}: write key=value", help=["for example --set trainer.optimizer.lr=3e-4"]
+    )
+    if not equals or not key:
+        raise problem
+    source = parse_toml(f"{key} = {value if _is_value(value) else quoted(value)}", f"--set {text}")
+    if not is_key(key):  # several lines, or a remark, may be TOML as well
+        raise problem
+    return source
+
+
+def _is_value(text: str) -> bool:
+    """Whether it is one value of TOML, and nothing more."""
     try:
-        tomllib.loads(f"x = {value}")
+        return list(tomllib.loads(f"x = {text}")) == ["x"]
     except tomllib.TOMLDecodeError:
-        value = json.dumps(value.strip())
-    return parse_toml(f"{key.strip()} = {value.strip()}", f"--set {text}")
+        return False
+    except RecursionError:  # which whoever reads it will tell of
+        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Callable
@@ -109,6 +110,16 @@ def parse_toml(text: str, name: str) -> TomlSource:
         raise UserError(f"{name} is nested too deeply to be read") from None
     _check_extent(data, name)
     return TomlSource(name, text, data)
+
+
+def is_key(text: str) -> bool:
+    """Whether it is a key, perhaps a dotted one, and nothing more."""
+    return _DOTTED.fullmatch(text) is not None
+
+
+def quoted(text: str) -> str:
+    """A text as TOML writes it."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _check_extent(data: dict[str, Any], name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -54,7 +54,7 @@ class Learner(TrainerBase):
         breaks_at: int | None = None
         """At this step the loss is infinite if the rate is above 0.1."""
 
-    roles = (Role("train", labels="required"),)
+    roles: ClassVar[tuple[Role, ...]] = (Role("train", labels="required"),)
 
     def __init__(self, config: Config, data: Mapping[str, Any]) -> None:
         spec = data[self.roles[0].name]
@@ -73,7 +73,7 @@ class Learner(TrainerBase):
         scale_lr(self.optimizer, progress.at(self.schedule))
         part = batch[self.roles[0].name]
         images = part.images + self.config.noise * torch.randn_like(part.images)
-        loss = nn.functional.cross_entropy(self.head(self.body(images)), part.labels)
+        loss = nn.functional.cross_entropy(self.head(self.body(images)), cast(Tensor, part.labels))
         if self.config.asks_length:
             loss = loss * (1 + progress.fraction)
         if progress.step == self.config.breaks_at and self.optimizer.param_groups[0]["lr"] > 0.1:
@@ -326,7 +326,7 @@ EVALUATORS = {
 
 
 def lab_register(registry: Any) -> None:
-    kinds = {"trainer": TRAINERS, "dataset": DATASETS, "evaluator": EVALUATORS}
+    kinds: dict[str, dict[str, Any]] = {"trainer": TRAINERS, "dataset": DATASETS, "evaluator": EVALUATORS}
     for kind, components in kinds.items():
         for name, target in components.items():
             registry.add(kind, name, target)

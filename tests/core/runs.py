@@ -115,7 +115,7 @@ def state(run: Path, step: int | None = None) -> dict[str, Any]:
 
 def store(path: str | Path, seed: int = 0, pixel: int = 0) -> None:
     """The file of the data set `stored`; `pixel` is added to one of a training image."""
-    draw, arrays = np.random.default_rng(seed), dict[str, np.ndarray]()
+    draw, arrays = np.random.default_rng(seed), dict[str, Any]()
     for split in ("train", "test"):
         labels = np.arange(32) % 2
         noise = draw.integers(0, 120, (32, 1, 4, 4))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_each_run_has_the_shortest_name_that_no_other_has(tmp_path: Path) -> Non
 
 
 def test_it_starts_on_a_folder_of_these_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record, seen = a_record(tmp_path / "1", "gap", ""), []
+    record, seen = a_record(tmp_path / "1", "gap", ""), list[Any]()
 
     def call(words: list[str]) -> int:
         folder = words[words.index("--logdir") + 1]

@@ -89,8 +89,8 @@ def told(lab: Lab, capsys: pytest.CaptureFixture[str]) -> Told:
 
     def call(kind: str, code: str, *words: str) -> str:
         recipe, plugin = write(kind, code)
-        code = lab("run", recipe, "--plugin", plugin, *words)
-        assert code == (1 if Path("runs").exists() else 2)  # 2 where nothing was written
+        left = lab("run", recipe, "--plugin", plugin, *words)
+        assert left == (1 if Path("runs").exists() else 2)  # 2 where nothing was written
         error = capsys.readouterr().err
         error = error[error.index("error: ") :]
         assert place(plugin) in error

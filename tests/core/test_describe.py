@@ -152,7 +152,7 @@ class Regrouping(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         self.constant(torch.zeros(2, 5))
         self.halves(x.reshape(-1, 2))
-        return self.joined(x.reshape(1, -1, 4))  # type: ignore[no-any-return]
+        return self.joined(x.reshape(1, -1, 4))
 
 
 def test_what_grows_with_the_batch_is_measured_and_not_guessed() -> None:
@@ -200,12 +200,13 @@ class Noisy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.calls: Tensor
         self.register_buffer("calls", torch.zeros(()))
         self.drop = nn.Dropout()
 
     def forward(self, x: Tensor) -> Tensor:
         self.calls += 1
-        return self.drop(x + torch.randn_like(x) * x.sum().item())  # type: ignore[no-any-return]
+        return self.drop(x + torch.randn_like(x) * x.sum().item())
 
 
 def test_a_network_that_needs_numbers_is_run_and_left_as_it_was() -> None:

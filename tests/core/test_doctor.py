@@ -71,7 +71,7 @@ def test_a_torchvision_of_another_build_is_named(monkeypatch: pytest.MonkeyPatch
         raise RuntimeError("operator torchvision::nms does not exist\nlong trace")
 
     monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(ops=SimpleNamespace(nms=nms)))
-    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     check = doctor.check_torchvision()
     assert check.status == "fail" and check.detail.endswith("operator torchvision::nms does not exist")
 
@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_written_fails(tmp_path: Path) -> None:
 def test_a_nearly_full_disk_and_little_memory_are_warnings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=2e9))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=2e9))
     monkeypatch.setattr(doctor, "available_memory", lambda: 500_000_000)
     assert doctor.check_folder("cache", tmp_path).status == "warn"
     memory = doctor.check_memory()

@@ -61,6 +61,9 @@ class _Trainer(TrainerBase):
         self.network = network()
         self.average = EMA(self.network, EMAOptions())
 
+    def step(self, batch: object, progress: object) -> dict[str, torch.Tensor]:
+        raise NotImplementedError
+
 
 def test_a_trainer_sets_it_up_saves_it_and_never_trains_it() -> None:
     trainer = _Trainer()

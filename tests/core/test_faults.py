@@ -69,3 +69,32 @@ def test_wrong_input_that_shows_in_one_run_does_not_end_the_others(
     assert [RunFolder(only_run() / f"{v}-seed0").read()["status"] for v in "abc"] == [
         *("finished", "failed", "finished")
     ]
+
+
+REMOVING = """
+import shutil
+
+def lab_step_logged(run, step, scalars):
+    if step == 15 and run.variant in ("", "b"):
+        shutil.rmtree(run.folder)
+
+def lab_register(registry):
+    pass
+"""
+
+
+@pytest.mark.parametrize("text", [RECIPE, EXPERIMENT], ids=["alone", "one of three"])
+def test_a_run_folder_that_is_removed_ends_its_run_and_nothing_takes_its_place(
+    text: str, lab: Lab, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe.write_text(text)
+    Path("removing.py").write_text(REMOVING)
+    assert lab("run", recipe, "--plugin", tmp_path / "removing.py") == 1
+    said = capsys.readouterr().err
+    assert said.count("error: ") == 1 and "is gone\n" in said
+    if text is EXPERIMENT:
+        assert not (only_run() / "b-seed0").exists()
+        states = [RunFolder(only_run() / f"{v}-seed0").read()["status"] for v in "ac"]
+        assert states == ["finished", "finished"]
+    else:
+        assert list(Path("runs/toy").iterdir()) == []

@@ -6,6 +6,7 @@ import io
 import json
 from base64 import b64decode
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def shows(page: np.ndarray, words: str, size: int, anchor: str = "la") -> bool:
     canvas = Image.new("L", (width, height), 255)
     ImageDraw.Draw(canvas).text((width // 2, size), words, 0, font, anchor=anchor)
     drawn = np.asarray(canvas)
-    rows, columns = (drawn < 255).any(1).nonzero()[0], (drawn < 255).any(0).nonzero()[0]
+    rows, columns = (np.flatnonzero((drawn < 255).any(axis)) for axis in (1, 0))
     letters = drawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     gray, (high, wide) = page[..., 0], letters.shape
     found = np.ones((len(gray) - high + 1, gray.shape[1] - wide + 1), bool)
@@ -163,7 +164,7 @@ def test_a_film_lasts_some_seconds_and_rests_on_its_last_frame(count: int, pace:
     for i, frame in enumerate(frames):  # 9 white bars count in binary
         for bit in range(9):
             frame[:, 4 * bit : 4 * bit + 3] = 255 * (i >> bit & 1)
-    film = Image.open(io.BytesIO(encode_gif(frames)))
+    film: Any = Image.open(io.BytesIO(encode_gif(frames)))
     assert film.n_frames == count and film.info["loop"] == 0
     times = []
     for i in range(count):
@@ -196,7 +197,7 @@ def test_pictures_are_whole_each_under_its_title(tmp_path: Path) -> None:
 
 def test_a_title_has_the_color_that_curves_give_its_variant(tmp_path: Path) -> None:
     page = side_by_side({name: picture(tmp_path / f"{name}.png", name) for name in ("gray", "green")})
-    found = [page.getpixel((left + 5, MARGIN + 5)) for left in (MARGIN, 300 + 2 * MARGIN)]
+    found: list[Any] = [page.getpixel((left + 5, MARGIN + 5)) for left in (MARGIN, 300 + 2 * MARGIN)]
     assert ["#" + bytes(color).hex() for color in found] == list(colors_of(["gray", "green"]).values())
     alone = side_by_side({"green": tmp_path / "green.png"}, among=["gray", "green"])
     assert alone.getpixel((MARGIN + 5, MARGIN + 5)) == found[1]
@@ -225,7 +226,7 @@ def test_a_page_is_wide_and_full(
 
 
 def test_a_figure_is_kept_with_its_caption_and_its_data(tmp_path: Path) -> None:
-    data = {
+    data: dict[Any, Any] = {
         "points": np.array([[0.5, 1.0], [np.nan, np.inf]], np.float32),
         "counts": torch.tensor([1, 2]),
         "labels": ("dark", "bright"),

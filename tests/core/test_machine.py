@@ -24,4 +24,5 @@ def test_gradients_of_outputs_may_be_taken_and_descended(precision: str) -> None
     assert output.dtype == torch.float32
     (gradient,) = torch.autograd.grad(output.sum(), x, create_graph=True)
     fabric.backward(gradient.square().sum() / 2)
+    assert inner.weight.grad is not None
     assert torch.equal(inner.weight.grad, inner.weight)

@@ -45,7 +45,7 @@ def lab_step_logged(run, step, scalars):
 
 
 def a_run(folder: Path, **changes: int) -> RunInfo:
-    values: dict[str, int] = {"seed": 3, "steps": 100, "batch_size": 8, **changes}
+    values: dict[str, Any] = {"seed": 3, "steps": 100, "batch_size": 8, **changes}
     return RunInfo(folder=folder, recipe="r", variant="dann", **values)
 
 
@@ -190,7 +190,7 @@ def test_a_missing_history_is_empty(tmp_path: Path) -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Time that passes only when told to."""
     now = [1000.0]
-    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
 
     def wait(seconds: float) -> None:
         now[0] += seconds
@@ -369,3 +369,13 @@ def test_the_observers_import_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_line_after_one_that_is_half_written_is_a_line(tmp_path: Path) -> None:
+    history = History(tmp_path / "metrics.jsonl")
+    history.append("step", step=1, scalars={})
+    with history.path.open("a") as file:
+        file.write('{"type": "step", "st')  # as SIGKILL can leave it
+    history.append("evaluation", step=1, name="late", scalars={"é": 1.0}, afterwards=True)
+    with pytest.warns(UserWarning, match="line 2 is damaged"):
+        assert [event["type"] for event in history.events()] == ["step", "evaluation"]

@@ -210,3 +210,24 @@ def test_a_type_is_said_as_a_person_would(annotation: Any, words: str) -> None:
 
 def test_several_of_a_kind_are_called_as_in_english() -> None:
     assert list(map(plural, ["target_loss", "encoder", "entry"])) == ["target_losses", "encoders", "entries"]
+
+
+def shell(words: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """`lab WORDS` under a shell, which redirects."""
+    code = "from pluglab.cli import main; main()"
+    command = f'"{sys.executable}" -c "{code}" {words}'
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_what_cannot_be_printed_is_told_once(tmp_path: Path) -> None:
+    done = shell("list kinds >/dev/full", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "error: what the command prints cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("words", ["list kinds >&-", "list kinds 2>&-", "list kinds 2>/dev/full"])
+def test_closed_and_full_outputs_break_nothing(words: str, tmp_path: Path) -> None:
+    done = shell(words, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("trainer" in done.stdout) == (">&-" not in words or "2>&-" in words)

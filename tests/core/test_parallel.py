@@ -93,3 +93,21 @@ def wait_for(condition: Callable[[], bool]) -> None:
             return
         time.sleep(0.1)
     raise AssertionError("it did not happen within a minute")
+
+
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGINT twice"])
+def test_no_worker_outlives_its_parent(end: str, experiment: Path) -> None:
+    code = "from pluglab.cli import main; main()"
+    words = ["run", str(experiment), "--set", "steps=200000", "--jobs", "2", "--plugin", str(TOYS)]
+    process = subprocess.Popen([sys.executable, "-c", code, *words], env=dict(os.environ))
+    wait_for(lambda: len(list(Path("runs").glob("*/*/*/checkpoints/*.pt"))) >= 2)
+    if end == "SIGKILL":
+        process.kill()
+    else:
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+    process.wait(60)
+    runs = [RunFolder(only_run() / name) for name in ("a-seed0", "b-seed0")]
+    wait_for(lambda: not any(run.is_held() for run in runs))
+    assert [run.read()["status"] for run in runs] == ["interrupted", "interrupted"]
+    assert all(last_state(run.path)["step"] == run.read()["step"] for run in runs)

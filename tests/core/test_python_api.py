@@ -128,26 +128,26 @@ def test_a_model_is_loaded_with_its_plugin_files_or_with_those_that_are_named() 
 
 def test_where_to_compute_and_where_data_lie_may_be_said() -> None:
     folder = trained()
-    model = pluglab.load(
-        folder, trust=True, run={"device": "cpu", "precision": "bf16"}, **{"data.train.count": 9}
-    )
+    count: dict[str, Any] = {"data.train.count": 9}
+    model = pluglab.load(folder, trust=True, run={"device": "cpu", "precision": "bf16"}, **count)
     assert model.fabric.hardware.precision == "bf16"
 
 
 @pytest.mark.parametrize("option", ["trainer.width", "trainer.noise", "steps"])
 def test_a_model_is_not_loaded_as_another_one(option: str) -> None:
-    folder = trained()
+    folder, other = trained(), dict[str, Any]([(option, 7)])
     with pytest.raises(pluglab.UserError, match=f"the run was trained with another {option}"):
-        pluglab.load(folder, trust=True, **{option: 7})
+        pluglab.load(folder, trust=True, **other)
 
 
 def test_what_there_is_not_is_not_loaded() -> None:
     folder = trained()
-    for path, more, told in [
+    looks: list[tuple[str | Path, dict[str, Any], str]] = [
         ("nowhere", {}, "nowhere is no run folder"),
         (folder, {"step": 7}, "no whole checkpoint of step 7; there are: 8, 12"),
         (folder, {"plugins": ["no.py"]}, "there is no plugin file no.py"),
-    ]:
+    ]
+    for path, more, told in looks:
         with pytest.raises(pluglab.UserError, match=told):
             pluglab.load(path, trust=True, **more)
 

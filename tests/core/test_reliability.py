@@ -333,3 +333,29 @@ def test_selection_without_an_evaluation_in_training_is_refused(
     assert lab("run", recipe) == 2
     assert "no evaluator runs during training" in capsys.readouterr().err
     assert not Path("runs").exists()
+
+
+def test_a_checkpoint_that_holds_nan_is_passed_over(
+    lab: Lab, recipe: Path, uninterrupted: tuple[object, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """None is written any more; one from elsewhere would never be got rid of."""
+    lab_process("run", recipe, TOY_END="KILL:33")
+    checkpoints = Checkpoints(only_run() / "checkpoints")
+    file, state = next(checkpoints.whole())
+    state["trainer"]["net"]["0.weight"][0, 0, 0, 0] = float("nan")
+    file.path.unlink()
+    checkpoints.save(state, file.step)
+    assert lab("resume", only_run()) == 0
+    assert f"warning: checkpoint passed over: step_{file.step:08d}" in capsys.readouterr().err
+    assert same(weights(only_run()), uninterrupted)
+
+
+def test_a_run_is_finished_when_all_have_been_told(lab: Lab, recipe: Path) -> None:
+    Path("killing.py").write_text(
+        "import os\n\ndef lab_run_finished(run, status, results):\n    os.kill(os.getpid(), 9)\n\n"
+        "def lab_register(registry):\n    pass\n"
+    )
+    assert lab_process("run", recipe, "--plugin", "killing.py").returncode == -9
+    assert RunFolder(only_run()).read()["status"] == "died"
+    assert lab("resume", only_run()) == 0
+    assert steps_logged(only_run()) == [5, 10, 15, 20, 25, 30, 35, 40]

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -77,7 +78,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 def test_what_is_written_is_the_state_as_it_was(tmp_path: Path, saving: Saving, disk: Disk) -> None:
     shared = torch.zeros(1000)
-    state = {"weights": shared, "half": shared[::2], "list": [1]}
+    state: dict[str, Any] = {"weights": shared, "half": shared[::2], "list": [1]}
     saving._pool.submit(disk.free.wait)  # the thread comes to it later
     saving.begin(state, 1)
     assert saving.saved() is None and not Checkpoints(tmp_path).files()
@@ -231,3 +232,22 @@ def before(monkeypatch: pytest.MonkeyPatch, method: str, act: Callable[[Engine],
         return whole(engine, *rest)
 
     monkeypatch.setattr(Engine, method, first)
+
+
+def test_the_lines_before_a_checkpoint_are_on_the_disk_before_it_has_its_name(
+    lab: Lab, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        sync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        done.append(
+            "lines" if path.name == "metrics.jsonl" else "checkpoint" if ".step_" in path.name else ""
+        )
+
+    monkeypatch.setattr(os, "fsync", noted)
+    assert lab("run", recipe) == 0
+    kinds = [kind for kind in done if kind]
+    assert kinds[::2] == ["lines"] * len(kinds[::2]) and set(kinds[1::2]) == {"checkpoint"}

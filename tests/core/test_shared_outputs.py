@@ -106,7 +106,7 @@ def test_logits_are_shared_and_one_pass_is_enough_where_features_are_classified(
 
 def test_a_method_that_is_replaced_on_the_trainer_is_called(data: RoleData) -> None:
     model, part = InTwo(), data["a"]["test"]
-    model.predict = lambda images, role: torch.zeros(len(images), 3)
+    model.predict = lambda images, role: torch.zeros(len(images), 3)  # type: ignore[method-assign]
     with look(model, CPU):
         assert (predict(model, part, ALL) == 0).all()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
@@ -228,6 +229,61 @@ def test_a_resume_hides_what_is_done_again(run: RunInfo, start: int, expected: l
     assert [event.value for event in found.Scalars("loss/class")] == expected
     assert len(found.Tensors("recipe/text_summary")) == (1 if start else 2)  # shown once: both are of step 0
     assert options(found)["trainer"] == "dann"
+
+
+def twice(found: Any) -> list[tuple[str, int]]:
+    """Scalars and pictures that are there more than once at a step."""
+    tags = found.Tags()
+    pairs = [(tag, event.step) for tag in tags["scalars"] for event in found.Scalars(tag)]
+    pairs += [(tag, event.step) for tag in tags["images"] for event in found.Images(tag)]
+    return sorted({pair for pair in pairs if pairs.count(pair) > 1})
+
+
+def test_the_last_evaluations_of_a_killed_run_are_there_once(run: RunInfo) -> None:
+    """They come after the checkpoint of the last step, so that a resumed run makes them again."""
+    before = board(run, 0, 40, 1.0)
+    before.evaluated(run, 40, "all", EVALUATION)
+    before.health(run, 40, "one")
+    again = board(run, 40, 40, 2.0)
+    again.evaluated(run, 40, "all", EVALUATION)
+    again.evaluated(run, 40, "late", EVALUATION)
+    again.health(run, 40, "two")
+    again.run_finished(run, "finished", RESULTS)
+    found = read(run)
+    assert twice(found) == []
+    assert [event.step for event in found.Scalars("loss/class")] == [10, 20, 30, 40]
+    assert len(found.Scalars("late/ece")) == 1 and len(found.Tensors("all/classes/text_summary")) == 1
+    assert len(found.Tensors("health/text_summary")) == 2
+
+
+def test_the_selected_step_is_there_once(run: RunInfo) -> None:
+    """It is evaluated during the training, and at the end again."""
+    observer = board(run, 0, 20, 1.0)
+    for _ in range(2):
+        observer.evaluated(run, 10, "all", EVALUATION)
+    observer.run_finished(run, "finished", RESULTS)
+    assert twice(read(run)) == []
+
+
+def test_a_half_written_event_hides_nothing_after_it(run: RunInfo) -> None:
+    board(run, 0, 40, 1.0)
+    (events,) = (run.folder / "tensorboard").glob("events.*")
+    events.write_bytes(events.read_bytes()[:-7])  # as SIGKILL can leave it
+    again = board(run, 30, 50, 2.0)
+    again.run_finished(run, "finished", RESULTS)
+    found = read(run)
+    assert [event.step for event in found.Scalars("loss/class")] == [10, 20, 30, 40, 50]
+
+
+def test_a_clock_that_went_back_hides_nothing(run: RunInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    for start, ahead in ((0, 500.0), (30, 400.0), (30, 0.0), (30, -500.0)):
+        monkeypatch.setattr(time, "time", lambda ahead=ahead: now + ahead)
+        board(run, start, 50, ahead).run_finished(run, "finished", RESULTS)
+    found = read(run)
+    assert [event.step for event in found.Scalars("loss/class")] == [10, 20, 30, 40, 50]
+    assert [event.value for event in found.Scalars("loss/class")] == [500, 500, 500, -500, -500]
+    assert twice(found) == []
 
 
 def test_an_observer_that_never_saw_a_start_leaves_nothing_behind(run: RunInfo) -> None:

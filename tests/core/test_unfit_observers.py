@@ -47,8 +47,8 @@ def test_an_observer_that_cannot_be_made_is_left_out(
     words = ("--plugin", watcher, "--plugin", watcher.with_name("unfit.py"))
     assert lab("run", recipe, *words, *observers) == 0
     kind = how.partition("(")[0]
-    words = f"warning: observer 'unfit' failed in __init__ (seed 0) and is left out from here on: {kind}: "
-    assert capsys.readouterr().err.count(words) == 1
+    warning = f"warning: observer 'unfit' failed in __init__ (seed 0) and is left out from here on: {kind}: "
+    assert capsys.readouterr().err.count(warning) == 1
     assert seen() == SEEN and not Path("unfit.txt").exists()
 
 

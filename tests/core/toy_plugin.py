@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
@@ -60,7 +60,7 @@ class ToyTrainer(TrainerBase):
         scale_lr(self.optimizer, progress.at(self.schedule))
         images, labels = batch["train"].images, batch["train"].labels
         logits = self.net(images + self.config.noise * torch.randn_like(images))
-        loss = nn.functional.cross_entropy(logits, labels)
+        loss = nn.functional.cross_entropy(logits, cast(Tensor, labels))
         if progress.step == self.config.bad_step:
             loss = loss * float("nan")
         self.update(self.optimizer, loss)

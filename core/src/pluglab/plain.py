@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -37,3 +37,12 @@ def copied(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return deepcopy(value.detach() if hasattr(value, "detach") else value)
     return value
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """What nested mappings and lists hold, by dotted names."""
+    if isinstance(value, (Mapping, list, tuple)):
+        for key, one in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from leaves(one, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TextIO
 
 from pluglab.cli.invoked import as_invoked
@@ -60,24 +61,39 @@ def _cell(value: Any) -> str:
 
 
 class _Lasting(io.FileIO):
-    """An output whose reader may go away, as `head` does: what is written from then on goes nowhere."""
+    """An output whose reader may go away, as `head` does, or whose disk may be full: what is written from
+    then on goes nowhere. `error` is what has been lost by more than a reader who had enough."""
+
+    error: OSError | None = None
 
     def write(self, data: Any) -> int:
         try:
             return super().write(data)
-        except BrokenPipeError:
+        except OSError as error:
+            self.error = None if isinstance(error, BrokenPipeError) else error
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
             return len(data)
 
 
-def lasting(stream: TextIO) -> TextIO:
+def lasting(stream: TextIO | None) -> TextIO:
     """The same output, which a reader that goes away does not break, nor a sign that it cannot show."""
     codecs.register_error("lab", _in_ascii)
-    stream.flush()
+    if stream is None:  # it was closed before the program began
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
+    with suppress(OSError):
+        stream.flush()
     raw = _Lasting(stream.fileno(), "w", closefd=False)
     return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, "lab", line_buffering=True)
+
+
+def loss_of(stream: TextIO) -> OSError | None:
+    """Why something that was written to a lasting output is not there, if it is not."""
+    with suppress(OSError):
+        stream.flush()
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    return raw.error if isinstance(raw, _Lasting) else None
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,18 @@ from pluglab.capabilities import Diagnoses, can
 from pluglab.data.batches import Stream
 from pluglab.data.evaluation_data import Evaluated
 from pluglab.data.run_data import RunData
-from pluglab.engine.evaluation import Outcome, check_promise, earlier_figures, evaluate, look, together
+from pluglab.data.whole_batch import whole_batch
+from pluglab.engine import first_step
+from pluglab.engine.evaluation import (
+    CrashError,
+    Look,
+    Outcome,
+    check_promise,
+    earlier_figures,
+    evaluate,
+    look,
+    together,
+)
 from pluglab.engine.hardware import LabFabric
 from pluglab.engine.initial_weights import differences
 from pluglab.engine.meters import Clock, Health, Meter
@@ -33,12 +45,13 @@ from pluglab.engine.rng_state import (
 from pluglab.engine.selection import Promises, Selector, Taint, visible_history
 from pluglab.engine.signals import Agreement, Signals, interrupted
 from pluglab.errors import RunError, UserError
+from pluglab.plain import plain
 from pluglab.plugins.returned import check_findings, check_logs
 from pluglab.protocols import Batch, EvaluationContext, Progress, RunInfo, Trainer
 from pluglab.recipe.layers import leaves_of
 from pluglab.recipe.recipe import EvaluatorUse, Recipe
 from pluglab.seeds import derived_seed
-from pluglab.storage.checkpoints import Checkpoints
+from pluglab.storage.checkpoints import Checkpoints, has_nan
 from pluglab.storage.run_folder import FORMAT, RunFolder, resuming
 from pluglab.storage.saving import Saving
 from pluglab.training.accumulation import Accumulation
@@ -53,7 +66,8 @@ SHOWN = 3  # differences that an error names
 class Engine:
     """One run: a recipe's trainer on its data, from its newest checkpoint or from the start.
 
-    `promises` is what the evaluators have said they will report; `identity` is the run's.
+    `promises` is what the evaluators have said they will report; `identity` is the run's, and `start` says
+    what its weights were at first, where it is not the seed that made them.
     """
 
     def __init__(
@@ -66,16 +80,18 @@ class Engine:
         promises: Promises,
         identity: str,
         notices: Notices,
+        start: Mapping[str, Any] = {},
     ) -> None:
         self.recipe, self.data, self.fabric, self.info = recipe, run_data, fabric, info
-        self.identity, self.promises, self.notices = identity, promises, notices
+        self.identity, self.promises, self.notices, self.start = identity, promises, notices, start
         self.folder, self.total = RunFolder(info.folder), info.steps
         self.checkpoints = Checkpoints(self.folder.checkpoints, recipe.options.run.keep_every)
-        self.saving = Saving(self.checkpoints)
+        self.saving = Saving(self.checkpoints, self._before_checkpoint)
         self.meter, self.clock, self.health = Meter(), Clock(), Health()
         self.step, self.total_was_read = 0, False
         self.selector, self.signals = Selector(recipe, run_data.hidden(), promises), Signals()
         self.taint = Taint(_hashes_of(run_data), promises)
+        self.apart: Callable[[EvaluatorUse, Path], Look] | None = None
         self._mark = (0, 0.0)
         self.agreement, self.halted = Agreement(fabric.world_size), 0
         fabric.begin()
@@ -87,7 +103,7 @@ class Engine:
         trainer: Trainer = self.recipe.options.trainer.build(self.data.specs())
         trainer.setup(self.fabric)
         set_mode(trainer, "train")
-        if self.fabric.global_rank:  # same weights everywhere, other noise
+        if self.fabric.global_rank and not self._draws_alike():  # same weights everywhere, other noise
             torch.manual_seed(derived_seed("rank", self.recipe.seed, self.fabric.global_rank))
         return trainer
 
@@ -114,6 +130,8 @@ class Engine:
         return {
             "format": FORMAT,
             "identity": self.identity,
+            "recipe": self.recipe.to_dict(),
+            "start": plain(dict(self.start)),
             "step": self.step,
             "trainer": self.trainer.state_dict(),
             "random": random_state(),
@@ -140,21 +158,23 @@ class Engine:
 
     def _go_on_drawing(self, states: Sequence[Mapping[str, Any]]) -> None:
         """Each process takes up the random state that it had; one that is new begins one of its own."""
-        rank = self.fabric.global_rank
+        rank = 0 if self._draws_alike() else self.fabric.global_rank
         if rank < len(states):
             restore_random_state(states[rank])
         else:
             seed_everything(derived_seed("rank", self.recipe.seed, rank, self.step))
 
     def resume(self) -> bool:
-        """Go to the newest whole checkpoint; False where there is none. Raises `UserError` if all are another
-        experiment's."""
+        """Go to the newest whole checkpoint whose numbers are numbers; False where there is none. Raises
+        `UserError` if all are another experiment's."""
         state = None
-        for _, state in self.checkpoints.whole():
-            if state["identity"] == self.identity:
+        for file, state in self.checkpoints.whole():
+            if has_nan(state["trainer"]):
+                warnings.warn(f"checkpoint passed over: {file.path.name} holds NaN", stacklevel=2)
+            elif state["identity"] == self.identity:
                 self.load_state_dict(state)
                 return True
-        if state is not None:
+        if state is not None and not has_nan(state["trainer"]):
             check_identity(state, {self.identity}, self.info.folder)
         return False
 
@@ -191,6 +211,11 @@ class Engine:
             self.saving.begin(state, self.step, keep=self.selector.best.get("step"))
             self._tell_saved(wait=wait)
         self.fabric.barrier()
+
+    def _before_checkpoint(self) -> None:
+        """In the thread that writes: what a resumed run will not do again is on the disk before."""
+        self.folder.check_there()
+        self.folder.history.sync()
 
     def _tell_saved(self, *, wait: bool = False) -> None:
         """Tell of a checkpoint that has got to the disk. Raises what has kept one from it."""
@@ -232,19 +257,43 @@ class Engine:
         """At least one step, so that what is due after a step is never done twice."""
         with self.clock.spent("training"):
             self._step()
+            if self.step == 1:
+                self._check_finite(self.meter.means())
             while self.step < stop and not self._halts():
                 self._step()
 
     def _step(self) -> None:
         batch = {role: stream.batch(self.step) for role, stream in self.streams.items()}
         progress = Progress(self.step, self.total)
-        with self.fabric.batch():
+        with self.fabric.batch(), self._look(batch):
             for part in self._parts(batch):
-                logs = self.trainer.step(part, progress)
+                with self._whole(part):
+                    logs = self.trainer.step(part, progress)
                 check_logs(self.trainer, logs)
                 self.meter.add({**logs, **self._gradient_norms()})
         self.total_was_read |= progress.total_was_read
         self.step += 1
+
+    def _draws_alike(self) -> bool:
+        """Whether several processes draw what one would: not what compiled networks draw, nor for shares of
+        unequal size."""
+        options, processes = self.recipe.options, self.fabric.world_size
+        equal = options.batch_size % (processes * options.gradient_accumulation_steps) == 0
+        return equal and not self.fabric.hardware.compile
+
+    def _whole(self, part: Mapping[str, Batch]) -> AbstractContextManager[None]:
+        """What is around a step of a trainer, so that several processes make the step of one."""
+        if self.fabric.world_size == 1 or not self._draws_alike():
+            return nullcontext()
+        rows = len(next(iter(part.values())).images)
+        return whole_batch(self.fabric.global_rank, self.fabric.world_size, rows)
+
+    def _look(self, batch: Mapping[str, Batch]) -> AbstractContextManager[None]:
+        """What is around a step: nothing, but for the first."""
+        if self.step:
+            return nullcontext()
+        tell, scaled = partial(self.notices.health, 1), self.fabric.scaler is not None
+        return first_step.looked_at(self.trainer, batch, tell, scaled=scaled)
 
     def _halts(self) -> bool:
         """Whether to stop before the next step, in which all processes agree."""
@@ -285,6 +334,8 @@ class Engine:
 
     def _after_steps(self) -> None:
         """What is due after this step; a signal ends the run only then, so that a resume misses nothing."""
+        if self.fabric.is_global_zero:
+            self.folder.check_there()
         self._tell_saved()
         options = self.recipe.options
         if self.step % options.log_every == 0 or self.step == self.total:
@@ -375,9 +426,18 @@ class Engine:
         if due:
             self._check_sound()
         with self.look():
-            outcomes = [self.evaluate(use, self.folder.figures(self.step)) for use in due]
-        found = together(outcomes)
+            outcomes = [self._outcome(use) for use in due]
+        found = together([outcome for outcome in outcomes if outcome is not None])
         return self.selector.improves(self.step, found["scalars"], found["tainted"])
+
+    def _outcome(self, use: EvaluatorUse) -> Outcome | None:
+        """What an evaluator finds during the training; nothing of one that crashes in a process of its own,
+        which is told. At the end of the training it fails the run."""
+        try:
+            return self.evaluate(use, self.folder.figures(self.step))
+        except CrashError as crash:
+            self.notices.health(self.step, crash.message)
+            return None
 
     def look(self) -> AbstractContextManager[None]:
         """Around evaluations of the trainer as it is: see `evaluation.look`."""
@@ -385,12 +445,32 @@ class Engine:
 
     def evaluate(self, use: EvaluatorUse, folder: Path, *, afterwards: bool = False) -> Outcome:
         """Run one evaluator on the trainer as it is; its pictures go into `folder`."""
+        with self.clock.spent("evaluation"):
+            find = self.find if self.apart is None else self.apart
+            found, figures, labels_read = find(use, folder)
+        hashes = self.data.recorded.hashes
+        read = {role: hashes[role].values() for role in labels_read}
+        everything = self._sees_everything(use)
+        history = self.folder.history.training()
+        seen = [event for event in history if everything or event.get("name") == use.label]
+        tainted = self.taint.of(use, found.scalars, read, seen)
+        outcome = Outcome(use, self.step, found, tainted, figures)
+        if not afterwards:
+            self.selector.observe(use, found.scalars, tainted.scalars)
+            outcome = replace(outcome, names=self.selector.names(use, found.scalars))
+        self.notices.evaluated(outcome, afterwards=afterwards)
+        return outcome
+
+    def _sees_everything(self, use: EvaluatorUse) -> bool:
+        """Whether an evaluator is shown what others found, as it has said that it reports no scores."""
+        promise = self.promises.get(use.label)
+        return promise is not None and not promise
+
+    def find(self, use: EvaluatorUse, folder: Path) -> Look:
+        """What an evaluator finds, which is noted nowhere yet."""
         evaluated = Evaluated(self.fabric.device, self.fabric.hardware.channels_last)
         evaluator = self.data.cache.evaluator(use.component)
-        promise = self.promises.get(use.label)
-        history = self.folder.history.training()
-        everything = promise is not None and not promise
-        seen = [event for event in history if everything or event.get("name") == use.label]
+        history, everything = self.folder.history.training(), self._sees_everything(use)
         context = EvaluationContext(
             label=use.label,
             step=self.step,
@@ -405,18 +485,10 @@ class Engine:
             earlier=partial(earlier_figures, history, self.info.folder, use.label, self.step),
         )
         place = ("evaluate", self.recipe.evaluators.index(use), "name")
-        with self.clock.spent("evaluation"), self.recipe.error_location(place):
+        with self.recipe.error_location(place):
             found, figures = evaluate(evaluator, self.trainer, self.data.evaluation(evaluated), context)
-            check_promise(evaluator, promise, found)
-        hashes = self.data.recorded.hashes
-        read = {role: hashes[role].values() for role in evaluated.labels_read}
-        tainted = self.taint.of(use, found.scalars, read, seen)
-        outcome = Outcome(use, self.step, found, tainted, figures)
-        if not afterwards:
-            self.selector.observe(use, found.scalars, tainted.scalars)
-            outcome = replace(outcome, names=self.selector.names(use, found.scalars))
-        self.notices.evaluated(outcome, afterwards=afterwards)
-        return outcome
+            check_promise(evaluator, self.promises.get(use.label), found)
+        return found, figures, sorted(evaluated.labels_read)
 
     def evaluate_all(self, folder: Path, *, afterwards: bool = False) -> dict[str, Any]:
         """Run every evaluator on the trainer as it is. Returns what results.json holds of one step."""

@@ -17,7 +17,7 @@ from pluglab.data.evaluation_data import Evaluated, EvaluationSplit
 from pluglab.data.run_data import RunData
 from pluglab.engine.selection import Promises, Tainted
 from pluglab.engine.untouched import evaluating, state_of, unchanged
-from pluglab.errors import Problem, RecipeError, did_you_mean
+from pluglab.errors import Problem, RecipeError, RunError, did_you_mean
 from pluglab.evaluating import sharing
 from pluglab.figures import save_figure
 from pluglab.plugins.contracts import ContractError, place_in
@@ -141,6 +141,18 @@ class Outcome:
             "tainted": sorted(call.get(name, name) for name in self.tainted.scalars),
             "hidden_labels": sorted(self.tainted.roles),
         }
+
+
+Look = tuple[Evaluation, Mapping[str, Mapping[str, str]], Sequence[str]]
+"""What one found, the files of its figures, and the roles whose labels it read."""
+
+
+class CrashError(RunError):
+    """The process of an evaluator has ended without an answer. `how` is an exit code or a signal, `places`
+    say where it was."""
+
+    def __init__(self, label: str, how: str, places: Sequence[str]) -> None:
+        super().__init__(f"the process of evaluator '{label}' crashed: {how}", help=places)
 
 
 @contextmanager

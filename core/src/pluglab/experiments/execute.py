@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 from pluglab.architecture.describing import describe
 from pluglab.architecture.text import nested, tables
+from pluglab.ctrl_c import STRAY, let_ctrl_c_pass
 from pluglab.engine.engine import Engine
 from pluglab.engine.initial_weights import words_of
 from pluglab.engine.notices import Notices
@@ -23,7 +25,7 @@ from pluglab.experiments.summary import write_results
 from pluglab.plugins.loading import is_trusting, left_out
 from pluglab.plugins.returned import check_failures
 from pluglab.protocols import Job, Launcher
-from pluglab.storage.failures import clear_frames, recording_failures
+from pluglab.storage.failures import after, clear_frames, recording_failures
 from pluglab.storage.run_folder import RunFolder, resuming, start_facts
 
 
@@ -41,7 +43,8 @@ def execute(experiment: Experiment, session: Session) -> None:
         raise
     finally:
         if session.is_main_process:
-            write_results(experiment)
+            with after(sys.exc_info()[1]):
+                write_results(experiment)
     for label, failure in failures.items():
         told = failure if isinstance(failure, LabError) else RunError(str(failure) or repr(failure))
         experiment.failures[label] = told
@@ -59,8 +62,6 @@ def _launch(experiment: Experiment, session: Session) -> dict[str, Exception]:
     failures = dict(check_failures(launcher, launcher.launch(jobs, session.log)))
     for job in jobs if session.is_main_process else ():
         left = job.failure()
-        if left is not None and job.run.read()["status"] == "pending":
-            left = RunError("its launcher has not started it")
         if left is not None:
             failures.setdefault(job.label, left)
     return failures
@@ -128,9 +129,15 @@ class RunJob(Job):
 
     def failure(self) -> Exception | None:
         """What run.json says of a run that some process was to bring to its end."""
+        try:
+            self.run.check_there()
+        except RunError as error:
+            return error
         state = self.run.read()
         if state["status"] == "finished":
             return None
+        if state["status"] == "pending":
+            return RunError("its launcher has not started it")
         words = state.get("error") if state["status"] == "failed" else "its process ended before the run did"
         return RunError(words or "it failed without a word", help=["its own words are above"])
 
@@ -151,7 +158,14 @@ def new_engine(experiment: Experiment, index: int, session: Session, observers: 
     notices = Notices(info, session.plugins, observers, active=fabric.is_global_zero)
     identity = experiment.runs[index].read()["identity"]
     engine = Engine(
-        item.recipe, item.data, fabric, info, promises=item.promises, identity=identity, notices=notices
+        item.recipe,
+        item.data,
+        fabric,
+        info,
+        promises=item.promises,
+        identity=identity,
+        notices=notices,
+        start=item.start,
     )
     notices.info = replace(info, now=lambda: engine.step)
     return engine
@@ -161,6 +175,10 @@ def _execute_run(experiment: Experiment, index: int, session: Session) -> None:
     """One run from its newest checkpoint to its results."""
     run, item = experiment.runs[index], experiment.prepared[index]
     engine = new_engine(experiment, index, session, list(_observers(experiment, index, session)))
+    if item.recipe.options.run.evaluate_in == "process":
+        from pluglab.experiments.apart import Apart
+
+        engine.apart = Apart(RunJob(experiment, index, session), engine)
     resumed = engine.resume()
     if resumed:
         session.log(f"{item.label}: resuming after step {engine.step}")
@@ -180,13 +198,14 @@ def _execute_run(experiment: Experiment, index: int, session: Session) -> None:
     except InterruptedRunError:
         status = "interrupted"
         raise
-    except LabError as error:
-        record(error=error.message)
-        raise
     finally:
         seconds = round(time.perf_counter() - start, 2)
-        record(status=status, step=engine.step, session_seconds=seconds, data=item.data.facts())
-        engine.notices.run_finished(status, results)
+        error = sys.exc_info()[1]
+        words = {"error": error.message} if status == "failed" and isinstance(error, LabError) else {}
+        with after(error):  # first: a run that is finished is never told of again
+            engine.notices.run_finished(status, results)
+        with after(error):
+            record(status=status, step=engine.step, session_seconds=seconds, data=item.data.facts(), **words)
 
 
 def _observers(experiment: Experiment, index: int, session: Session) -> Iterator[Any]:
@@ -199,7 +218,8 @@ def _observers(experiment: Experiment, index: int, session: Session) -> Iterator
                 made = component.build()
         except UserError:
             raise
-        except (Exception, SystemExit) as error:
+        except STRAY as error:
+            let_ctrl_c_pass(error)
             left_out(f"observer '{component.name}'", "__init__", experiment.info(index), error)
         else:
             yield made

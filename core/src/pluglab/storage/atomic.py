@@ -6,11 +6,14 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from pluglab.errors import RunError
+
+HEX = 8  # digits at the end of a temporary name
 
 
 @contextmanager
@@ -40,19 +43,19 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     try:
         yield unfinished
         for file in unfinished.rglob("*"):
-            _sync(file)
+            sync(file)
         shutil.rmtree(path, ignore_errors=True)
         unfinished.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def put_in_place(whole: Path, path: Path) -> None:
     """Give a file that is whole its name, in the same folder, durably."""
-    _sync(whole)
+    sync(whole)
     whole.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def write_file(path: Path, content: bytes | memoryview) -> None:
@@ -68,7 +71,18 @@ def cannot_write(path: Path, error: OSError) -> RunError:
     return RunError(f"{path} cannot be written: {error.strerror or error}")
 
 
-def _sync(path: Path) -> None:
+def sweep(folder: Path, name: str = "*", seconds: float = 0) -> None:
+    """Take away what killed processes have left half written in a folder for files of that `name`, a pattern.
+
+    Only who keeps others from writing them may; else what nobody has touched for so many `seconds`.
+    """
+    for left in folder.glob(f".{name}.{'[0-9a-f]' * HEX}"):
+        with suppress(OSError):  # somebody else takes it away
+            if time.time() - left.lstat().st_mtime >= seconds:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def sync(path: Path) -> None:
     """Raises `OSError` for a file that is not safely on the disk; not every file system syncs folders."""
     with suppress(OSError) if path.is_dir() else nullcontext():
         descriptor = os.open(path, os.O_RDONLY)
@@ -84,7 +98,7 @@ def _new(path: Path, make: Callable[..., None], mode: int) -> Path:
     `tempfile` makes them the owner's alone, and the umask can only be read by setting it, for all threads.
     """
     while True:
-        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(HEX // 2)}")
         with suppress(FileExistsError):
             make(fresh, mode=mode, exist_ok=False)
             return fresh

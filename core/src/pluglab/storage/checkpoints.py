@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from pluglab.errors import UserError
-from pluglab.storage.atomic import write_file
+from pluglab.storage.atomic import sweep, write_file
 
 _NAME = re.compile(r"step_(\d+)\.([0-9a-f]{16})\.pt")
 KEEP = 2
@@ -39,6 +39,15 @@ class CheckpointFile:
         return state
 
 
+def has_nan(state: Any) -> bool:
+    """Whether there is a NaN in a tensor of a saved state, however deep."""
+    if isinstance(state, torch.Tensor):
+        return state.is_floating_point() and bool(state.isnan().any())
+    if isinstance(state, Mapping):
+        return any(map(has_nan, state.values()))
+    return isinstance(state, (list, tuple)) and any(map(has_nan, state))
+
+
 class Checkpoints:
     """The checkpoints of one run: kept are the newest two, the selected one, every `keep_every`-th step."""
 
@@ -53,16 +62,11 @@ class Checkpoints:
 
     def write(self, content: memoryview, step: int, keep: int | None = None) -> Path:
         """The same with a state that `torch.save` has made into bytes. One process may do so at a time."""
-        self._drop_unfinished()
+        sweep(self.folder, "step_*.pt")
         path = self.folder / f"step_{step:08d}.{hashlib.sha256(content).hexdigest()[:DIGITS]}.pt"
         write_file(path, content)
         self._drop_old(keep)
         return path
-
-    def _drop_unfinished(self) -> None:
-        """What a process that was killed has left half written."""
-        for path in self.folder.glob(".step_*.pt.*"):
-            path.unlink(missing_ok=True)
 
     def _drop_old(self, keep: int | None) -> None:
         newest = self.steps()[-KEEP:]

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from pluglab.ctrl_c import STRAY, let_ctrl_c_pass
 from pluglab.errors import InterruptedRunError, LabError, RunError
-from pluglab.plugins.loading import is_plugin_code
+from pluglab.plugins.loading import is_plugin_code, one_line
+from pluglab.storage.atomic import write_file
 from pluglab.storage.run_folder import RunFolder
 
 
@@ -21,7 +23,17 @@ def as_error(error: BaseException) -> RunError:
     frame, line = _blamed(calls)
     hint = "this is a fault in the program or in a plugin; `--debug` shows how it came about"
     where = f"{frame.f_code.co_filename}:{line}"
-    return RunError(f"{type(error).__name__}: {error}", help=[hint], where=where)
+    return RunError(one_line(error), help=[hint], where=where)
+
+
+@contextmanager
+def leaving_told() -> Iterator[None]:
+    """Code inside that leaves by SystemExit or KeyboardInterrupt has failed, whatever code it asks for."""
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt) as error:
+        let_ctrl_c_pass(error)
+        raise as_error(error) from error
 
 
 def _blamed(calls: list[tuple[FrameType, int]]) -> tuple[FrameType, int]:
@@ -44,14 +56,27 @@ def recording_failures(run: RunFolder) -> Iterator[None]:
     except InterruptedRunError:
         raise
     except LabError as error:
-        run.update(status="failed", error=error.message)
+        with after(error):
+            run.update(status="failed", error=error.message)
         raise
-    except (Exception, SystemExit) as error:
+    except STRAY as error:
+        let_ctrl_c_pass(error)
         fault = as_error(error)
-        run.traceback.write_text("".join(traceback.format_exception(error)))
-        run.update(status="failed", error=fault.message)
-        fault.help = (*fault.help, f"the traceback is in {run.traceback}")
+        with after(error):
+            run.update(status="failed", error=fault.message)
+            write_file(run.traceback, "".join(traceback.format_exception(error)).encode())
+            fault.help = (*fault.help, f"the traceback is in {run.traceback}")
         raise fault from error
+
+
+@contextmanager
+def after(error: BaseException | None) -> Iterator[None]:
+    """What a run is ended by is told, though noting it inside may fail as well: on a full disk, say."""
+    try:
+        yield
+    except LabError:
+        if error is None:
+            raise
 
 
 def clear_frames(error: BaseException | None) -> None:

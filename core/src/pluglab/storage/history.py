@@ -1,20 +1,23 @@
 """The history of a run as `metrics.jsonl`: one JSON object an event, appended as it happens.
 
-The file is opened, appended to and closed for every event, so that a crash loses at most a half-written
-last line, which readers and a resumed run leave out.
+The file is opened, appended to and closed for every event, so that a killed process loses at most a
+half-written last line, which readers and a resumed run leave out. A checkpoint gets its name when the lines
+before it are on the disk, so that a loss of power takes none that a resumed run will not write again.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pluglab.plain import plain
-from pluglab.storage.atomic import cannot_write, write_file
+from pluglab.storage.atomic import cannot_write, sync, write_file
+from pluglab.storage.shapes import is_event
 
 Event = Mapping[str, Any]
 
@@ -34,8 +37,28 @@ class History:
         """Raises `RunError` where the disk is full."""
         event = {"type": kind, "time": round(time.time(), 3), **values}
         try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(plain(event), allow_nan=False) + "\n")
+            with self.path.open("a+b") as file:
+                line = json.dumps(plain(event), allow_nan=False) + "\n"
+                file.write((b"" if _ends_well(file) else b"\n") + line.encode())
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def drop_damaged(self) -> int:
+        """Write the file anew without lines that are none of ours; returns how many there were."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            kept = [line for line, _ in self._lines()]
+        text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else ""
+        lost = len(text.splitlines()) - len(kept)
+        if lost:
+            write_file(self.path, "".join(kept).encode())
+        return lost
+
+    def sync(self) -> None:
+        """Bring to the disk what has been appended. Raises `RunError` where that cannot be."""
+        try:
+            if self.path.exists():
+                sync(self.path)
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
@@ -84,13 +107,21 @@ class History:
                     warnings.warn(f"{self.path}: line {number} is damaged and left out", stacklevel=2)
 
 
+def _ends_well(file: BinaryIO) -> bool:
+    """Whether the next line would not join one that a killed process has left half written."""
+    if not file.seek(0, os.SEEK_END):
+        return True
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
+
+
 def _event_of(line: str) -> dict[str, Any] | None:
     """None where the line is none of ours."""
     try:
         event = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) and isinstance(event.get("type"), str) else None
+    return event if is_event(event) else None
 
 
 def _lines_until(step: int, lines: list[tuple[str, dict[str, Any]]]) -> list[str]:

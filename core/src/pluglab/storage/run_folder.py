@@ -5,7 +5,6 @@ Nothing else knows the names of files in a run's folder.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -26,11 +25,13 @@ import tomli_w
 
 import pluglab
 from pluglab.bounded import read_bounded
-from pluglab.errors import UserError
+from pluglab.errors import RunError, UserError
 from pluglab.plain import plain
-from pluglab.storage.atomic import write_file
+from pluglab.storage import locking
+from pluglab.storage.atomic import sweep, write_file
 from pluglab.storage.commit import commit_of
 from pluglab.storage.history import History
+from pluglab.storage.shapes import RESULTS, STATE, TAGS, misfit
 
 FORMAT = 2  # of run folders; 1 was that of pluglab 0.1
 LARGEST_JSON = 64 << 20
@@ -91,6 +92,15 @@ class RunFolder:
     def results_file(self) -> Path:
         return self.path / _RESULTS
 
+    @property
+    def state_file(self) -> Path:
+        """How the run came to its state, and what is recorded of it."""
+        return self.path / _RUN
+
+    @property
+    def tags_file(self) -> Path:
+        return self.path / _TAGS
+
     def figures(self, step: int | None = None, *, selected: bool = False, afterwards: bool = False) -> Path:
         """Where pictures are: of the last evaluation, of a `selected` step, of a step during the training, or
         of a step that was looked at afterwards."""
@@ -129,6 +139,7 @@ class RunFolder:
             raise UserError(f"{self.path / _RUN} is damaged: it has no status or identity")
         if state.get("format") != FORMAT:
             raise self._other_version(state)
+        _check_shape(self.path / _RUN, state, STATE)
         if state["status"] == "running" and not self.is_held():
             state["status"] = "died"
         return state
@@ -145,7 +156,14 @@ class RunFolder:
     def write(self, state: Mapping[str, Any]) -> None:
         write_json(self.path / _RUN, state)
 
+    def check_there(self) -> None:
+        """Raises `RunError` where the folder has been removed: nothing may be written into its place."""
+        if not is_run(self.path):
+            help = ["somebody has removed or moved it while the run was under way"]
+            raise RunError(f"the run folder {self.path} is gone", help=help)
+
     def update(self, **changes: Any) -> None:
+        self.check_there()
         self.write({**read_json(self.path / _RUN), **changes})
 
     def write_architecture(self, architecture: Mapping[str, Any], text: str) -> None:
@@ -155,7 +173,7 @@ class RunFolder:
 
     def tags(self) -> Tags:
         """What a person has noted of the run, which changes nothing of it."""
-        found = read_json(self.path / _TAGS) if (self.path / _TAGS).is_file() else {}
+        found = read_json(self.path / _TAGS, TAGS) if (self.path / _TAGS).is_file() else {}
         return Tags(tuple(found.get("tags", ())), found.get("note", ""))
 
     def write_tags(self, tags: Tags) -> None:
@@ -178,7 +196,7 @@ class RunFolder:
         return steps
 
     def _all_results(self) -> dict[str, Any]:
-        return read_json(self.results_file) if self.results_file.is_file() else {}
+        return read_json(self.results_file, RESULTS) if self.results_file.is_file() else {}
 
     def write_results(self, results: Mapping[str, Any], steps: Mapping[str, Any]) -> None:
         """`steps`: what was found at steps that are not the reported one."""
@@ -236,17 +254,24 @@ class RunFolder:
     def held(self) -> Iterator[None]:
         """Hold the run for this process; the kernel lets go of it however the process ends."""
         with (self.path / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UserError(f"another process is running {self.path}") from None
+            if not locking.lock(lock):
+                raise UserError(f"another process is running {self.path}")
+            self._sweep()
             yield
+
+    def _sweep(self) -> None:
+        """What killed processes have left half written; of files that others write as well, as `lab tag`
+        does, nothing."""
+        for name in ("evaluating", _RUN, _RESULTS, _RECIPE, "metrics.jsonl", "architecture.*"):
+            sweep(self.path, name)
+        for folder in (self.checkpoints, self.figures(), self.tensorboard):
+            for place in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+                sweep(place)
 
     def is_held(self) -> bool:
         try:
             with (self.path / ".lock").open("r") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return False
+                return not locking.lock(lock)
         except FileNotFoundError:
             return False
         except OSError:
@@ -284,8 +309,21 @@ class ExperimentFolder:
         """`facts`: `runs` are the names of the runs' folders in order."""
         folder = cls(path)
         write_recipe(folder.recipe, recipe, words)
-        write_json(path / _EXPERIMENT, {"format": FORMAT, **facts})
+        folder.write(facts)
         return folder
+
+    def write(self, facts: Mapping[str, Any]) -> None:
+        write_json(self.file, {"format": FORMAT, **facts})
+
+    @property
+    def file(self) -> Path:
+        """Which runs there are."""
+        return self.path / _EXPERIMENT
+
+    def include(self, names: Sequence[str]) -> None:
+        """Let the runs in folders of these names be the experiment's."""
+        facts = read_json(self.path / _EXPERIMENT)
+        write_json(self.path / _EXPERIMENT, {**facts, "runs": [*facts["runs"], *names]})
 
     def forget(self, run: RunFolder) -> None:
         """Let a run be none of the experiment's."""
@@ -297,9 +335,14 @@ class ExperimentFolder:
 
     def runs(self) -> list[RunFolder]:
         names = read_json(self.path / _EXPERIMENT).get("runs")
-        if not isinstance(names, list) or any(name != Path(str(name)).name for name in names):
+        if not isinstance(names, list) or not all(map(_is_name, names)):
             raise UserError(f"{self.path / _EXPERIMENT} is damaged: its runs are no names of folders in it")
         return [RunFolder(self.path / name) for name in names]
+
+
+def _is_name(name: Any) -> bool:
+    """Whether it is the name of something in a folder."""
+    return isinstance(name, str) and name not in ("", "..") and name == Path(name).name
 
 
 def is_run(folder: Path) -> bool:
@@ -317,6 +360,8 @@ def run_folders(folder: Path) -> list[RunFolder]:
     if is_experiment(folder):
         return ExperimentFolder(folder).runs()
     help = ["give a folder that `lab run` made; `lab list runs` lists them"]
+    if RunFolder(folder).checkpoints.is_dir():
+        help = _repairing(RunFolder(folder).state_file)
     raise UserError(f"{folder} is no run folder", help=help)
 
 
@@ -374,17 +419,28 @@ def write_json(path: Path, value: Any) -> None:
     write_file(path, (json.dumps(plain(value), indent=2, default=str) + "\n").encode())
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object that we wrote. Raises `UserError` if it is missing or not JSON."""
+def read_json(path: Path, shape: Mapping[Any, Any] | None = None) -> dict[str, Any]:
+    """Read a JSON object that we wrote. Raises `UserError` if it is missing, or is none of its shape."""
     try:
         value = json.loads(read_bounded(path, LARGEST_JSON))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: this is no run folder of pluglab") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+        raise UserError(f"{path} cannot be read: {error}", help=_repairing(path)) from None
     if not isinstance(value, dict):
-        raise UserError(f"{path} is damaged: it holds no JSON object")
+        raise UserError(f"{path} is damaged: it holds no JSON object", help=_repairing(path))
+    _check_shape(path, value, shape or {})
     return value
+
+
+def _check_shape(path: Path, value: Mapping[str, Any], shape: Mapping[Any, Any]) -> None:
+    """Raises `UserError` for a value that something else has changed."""
+    if (wrong := misfit(value, shape)) is not None:
+        raise UserError(f"{path} is damaged: '{'.'.join(map(str, wrong))}' is not what it should be")
+
+
+def _repairing(path: Path) -> list[str]:
+    return [f"make it whole from the other files: {shlex.join(['lab', 'repair', str(path.parent)])}"]
 
 
 def write_recipe(path: Path, table: Mapping[str, Any], words: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ class Saving:
     trainer does to its tensors meanwhile. The thread hashes and writes them, and never touches a tensor.
     """
 
-    def __init__(self, checkpoints: Checkpoints) -> None:
-        self.checkpoints = checkpoints
+    def __init__(self, checkpoints: Checkpoints, before: Callable[[], None] = lambda: None) -> None:
+        """`before`: what has to be done first, in the thread, for a checkpoint to count."""
+        self.checkpoints, self.before = checkpoints, before
         self._copy = io.BytesIO()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
         self._writing: Future[Saved] | None = None
@@ -38,6 +39,7 @@ class Saving:
         self._writing = self._pool.submit(self._write, step, keep)
 
     def _write(self, step: int, keep: int | None) -> Saved:
+        self.before()
         with self._copy.getbuffer() as content:
             return step, self.checkpoints.write(content, step, keep)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TensorBoardObserver(Observer):
-    """Writes events while a run goes on, and at its end what is reported of it.
+    """Writes events while a run goes on, and at its end what is reported of it; nothing twice.
 
     Each is in the file at once: whoever resumes from a checkpoint on the disk finds what was before it.
     """
@@ -27,14 +27,13 @@ class TensorBoardObserver(Observer):
 
     def run_started(self, run: RunInfo, step: int) -> None:
         """Open the event file; on a resume TensorBoard hides what will be done again."""
-        from torch.utils.tensorboard import SummaryWriter
-
+        from pluglab.observers.tensorboard.once import OnceWriter
         from pluglab.observers.tensorboard.pages import write_start
 
         folder = RunFolder(run.folder).tensorboard
         again = any(folder.glob("events.*"))
         purge = (step + 1 if step else 0) if again else None
-        self.writer = SummaryWriter(str(folder), purge_step=purge)
+        self.writer = OnceWriter(folder, purge)
         if not (again and step):
             write_start(self.writer, run)
 

@@ -55,7 +55,7 @@ def write_results(writer: SummaryWriter, run: RunInfo, results: Mapping[str, Any
 
 def options_of(run: RunInfo) -> dict[str, Value]:
     """The options in which the runs of an experiment differ; of a run by itself those of its trainer."""
-    recipes = [read_toml(folder.recipe).data for folder in _together(run)]
+    recipes = [read_toml(folder.recipe).data for folder in _together(run) if folder.recipe.is_file()]
     own = read_toml(RunFolder(run.folder).recipe).data
     if len(recipes) > 1:
         options = changes_of([own, *recipes])[0]

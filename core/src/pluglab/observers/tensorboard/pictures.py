@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def add_picture(writer: SummaryWriter, tag: str, figure: Figure, step: int) -> None:
     """A still as PNG; a film as an animated GIF, which TensorBoard plays among its images."""
-    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata  # type: ignore[import-untyped]
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 
     height, width, _ = figure.array.shape[-3:]
     encoded = encode_gif(figure.array) if figure.array.ndim == 4 else _png(figure)

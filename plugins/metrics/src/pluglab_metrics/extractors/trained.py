@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from pluglab.protocols import DataContext
 from pluglab.storage.atomic import replacing
 from pluglab.training import native_bf16
 from pluglab_metrics.extractors.base import require_colors
+from pluglab_metrics.kept import load_kept
 
 
 class TrainedExtractor(ABC):
@@ -64,7 +64,9 @@ class TrainedExtractor(ABC):
             dataset.prepare(context)
             train, test = self.splits(dataset)
             path = context.cache / self.folder / f"{self._key(train, test)}.pt"
-            saved = _load(path) or self._save(train, test, context, path)
+            saved = load_kept(path, {"network", "record"}, "trained again") or self._save(
+                train, test, context, path
+            )
             self.record = saved["record"]
             with torch.device("meta"):  # draws no initial weights, so that no random number is used up
                 self.network = self.build(self.record)
@@ -164,14 +166,3 @@ def digest_of(network: nn.Module) -> str:
     for value in network.state_dict().values():
         digest.update(value.contiguous().numpy().tobytes())
     return digest.hexdigest()[:8]
-
-
-def _load(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        saved: dict[str, Any] = torch.load(path, weights_only=True)
-        return saved if {"network", "record"} <= saved.keys() else None
-    except Exception as error:
-        warnings.warn(f"{path} cannot be read ({type(error).__name__}); training it again", stacklevel=2)
-        return None

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import wheels
+
 
 @pytest.fixture(autouse=True, scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -20,3 +22,23 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what distributions are built from."""
+    return wheels.copy_of_the_checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="session")
+def built(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a wheel of each distribution."""
+    folder = tmp_path_factory.mktemp("built") / "wheels"
+    wheels.build(wheels.projects(checkout), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def installed_wheels(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder `bin` of an environment with all distributions from wheels, not from the checkout."""
+    return wheels.environment(tmp_path_factory.mktemp("environment"), built.iterdir())

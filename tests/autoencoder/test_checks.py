@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pluglab.data import Images
@@ -52,7 +54,8 @@ def test_an_unknown_role_or_split_is_told_before_the_training(
 
 def test_a_traversal_says_what_it_shows_and_keeps_its_numbers(build, evaluator, context) -> None:
     one = evaluator("latent_traversal", rows=3, pictures=1, roles=["one"])
-    figure = looked(one, build(), ROLES, context).found.figures["one_1"]
+    figure: Any = looked(one, build(), ROLES, context).found.figures["one_1"]
     assert "one_images" in figure.caption and "from -3 to 3" in figure.caption
-    assert len(figure.data["dimension"]) == 3
-    assert figure.data["kl"] == sorted(figure.data["kl"], reverse=True)
+    data: Any = figure.data
+    assert len(data["dimension"]) == 3
+    assert data["kl"] == sorted(data["kl"], reverse=True)

@@ -19,7 +19,7 @@ def networks(registry, size=64, channels=3, latent_size=256, width=0, **options)
     return built.encoder(), built.decoder(nn.Identity())
 
 
-def convolutions(network: nn.Module) -> list[tuple[int, ...]]:
+def convolutions(network: nn.Module) -> list[tuple[int | str, ...]]:
     """(inputs, outputs, kernel, stride, padding) of each."""
     found = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))]
     return [(m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0], m.padding[0]) for m in found]

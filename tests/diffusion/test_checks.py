@@ -47,7 +47,7 @@ class Bare(Brightness):
 class Silent:
     """Says nothing beforehand."""
 
-    needs = ()
+    needs: tuple[type, ...] = ()
 
     def evaluate(self, trainer, data, context):
         return Evaluation({"one": 1.0})
@@ -76,7 +76,7 @@ def context(tmp_path):
 
 @pytest.fixture
 def evaluator():
-    registry, registrar = registry_of("diffusion"), Registrar("inner")
+    registry, registrar = registry_of("diffusion", "metrics"), Registrar("inner")
     for inner in (Brightness, Bare, Silent, NeedsClassifier, Film):
         registrar.add("evaluator", inner.__name__.lower(), inner)
     registry.extend(registrar.entries)
@@ -85,7 +85,7 @@ def evaluator():
 
 def test_every_evaluator_is_here(registry):
     names = {entry.name for entry in registry.entries("evaluator") if entry.plugin == "diffusion"}
-    assert names == {"reverse_process", "sampled_with"}
+    assert names == {"reverse_process"}
 
 
 # Pictures of the reverse process -----------------------------------------------------------------------
@@ -133,7 +133,7 @@ def test_what_the_inner_evaluator_promises_is_promised_under_the_title(build, ev
 def test_an_inner_evaluator_that_says_nothing_leaves_it_open(build, evaluator, context):
     found = looked(evaluator("sampled_with", evaluator="silent"), build(), IMAGES, context)
     assert found.promise is None
-    assert set(found.found.scalars) == {"dpm_solver_pp_2m_12_one", "dpm_solver_pp_2m_12_seconds"}
+    assert set(found.found.scalars) == {"default_one", "default_seconds"}
 
 
 def test_options_of_sampling_and_of_the_inner_evaluator_are_the_protocol(build, evaluator, context):
@@ -175,11 +175,13 @@ def test_what_cannot_work_is_told_before_the_training(build, evaluator, spec, op
     assert trainer.sampling is before
 
 
-def test_a_trainer_with_other_options_of_sampling_is_refused(evaluator):
+def test_a_trainer_whose_sampling_is_no_options_is_refused(evaluator):
     class Other:
         sampling = 3
 
-    with pytest.raises(UserError, match="knows the options of diffusion models, and Other has int") as told:
+    with pytest.raises(
+        UserError, match="Other keeps its options of sampling as int, and can be given no others"
+    ) as told:
         evaluator("sampled_with", evaluator="silent").check(Other(), role_data(IMAGES, checking=True))
     assert told.value.help
 

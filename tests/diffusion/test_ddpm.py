@@ -60,7 +60,7 @@ class Recorder(torch.nn.Module):
 def recording(trainer: Any) -> list[tuple[Tensor, Tensor, Tensor]]:
     """What the averaged denoiser is asked while sampling."""
     trainer.ema.network = Recorder()
-    return trainer.ema.network.calls  # type: ignore[no-any-return]
+    return trainer.ema.network.calls
 
 
 # Training ---------------------------------------------------------------------------------------------------
@@ -82,10 +82,11 @@ def test_a_step_descends_the_mean_squared_error_of_the_prediction(build, predict
     trainer.optimizer = torch.optim.SGD(recorder.parameters(), lr=1.0)
     trainer.optimizer.param_groups[0]["base_lr"] = 0.0
     images, labels = batch_at(0)["train"].images, batch_at(0)["train"].labels
-    noise = {}
+    assert labels is not None
+    noise: dict[str, Tensor] = {}
     draw = torch.randn_like
     try:
-        torch.randn_like = lambda x: noise.setdefault("drawn", draw(x))
+        torch.randn_like = lambda x: noise.setdefault("drawn", draw(x))  # type: ignore[assignment]
         figures = trainer.step(batch_at(0), Progress(0, 10))
     finally:
         torch.randn_like = draw

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ def network(registry, name, size=28, colors=3, classes=10, timesteps=1000, **opt
 
 
 def small(registry, name, **more) -> nn.Module:
-    options = {
+    options: dict[str, dict[str, Any]] = {
         "residual": {"channels": 32, "blocks": 1},
         "unet": {"channels": [8, 16], "blocks": [1, 1]},
         "double_conv": {},
@@ -184,7 +185,7 @@ def test_images_need_not_be_square(registry):
 @pytest.mark.parametrize("shape", [(2, 16, 16), (4, 16, 24), (3, 24, 16), (1, 17, 16), (3, 7, 9), (1, 1, 1)])
 def test_every_shape_is_trained_on_and_drawn_or_refused(build, name, shape):
     """One that cannot be halved is refused before training; any number of channels will do."""
-    options = {
+    options: dict[str, dict[str, Any]] = {
         "residual": {"channels": 32, "blocks": 1},
         "unet": {"channels": [8, 16], "blocks": [1, 1]},
         "dit": {"width": 16, "depth": 1, "heads": 2, "patch": 2},
@@ -281,7 +282,8 @@ def test_blocks_of_a_transformer_are_the_identity_at_first_and_the_output_zero(r
 
 def test_a_block_is_what_the_paper_draws(registry):
     """Figure 3, with torch's own attention and layer norm."""
-    (block,) = network(registry, "dit", size=8, width=16, depth=1, heads=2).blocks
+    dit: Any = network(registry, "dit", size=8, width=16, depth=1, heads=2)
+    (block,) = dit.blocks
     wake(block)
     torch_attention = nn.MultiheadAttention(16, 2, batch_first=True)
     torch_attention.in_proj_weight.data, torch_attention.in_proj_bias.data = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -232,8 +233,8 @@ def test_there_may_be_more_steps_than_levels_where_there_are_no_levels(build, re
 
 @pytest.mark.parametrize("denoiser", ["unet", "double_conv", "residual", "dit"])
 def test_every_denoiser_takes_continuous_levels(build, denoiser):
-    small = {
-        "unet": {"channels": [8]} | {"blocks": [1]},
+    small: dict[str, dict[str, Any]] = {
+        "unet": {"channels": [8], "blocks": [1]},
         "residual": {"channels": 32, "blocks": 1},
         "dit": {"width": 16, "heads": 2, "depth": 1},
     }

@@ -82,7 +82,7 @@ def test_a_chosen_checkpoint_has_no_scores_of_another(trained: Trained, tmp_path
     assert lab("run", trained("source_only") / "recipe.toml", *words) == 0
     (run,) = [path.parent for path in tmp_path.glob("*/*/run.json")]
     for step, out in ((2, "two"), (4, "four")):
-        assert lab("export", run, "--out", tmp_path / out, "--checkpoint", step, "--format", "none") == 0
+        assert lab("export", run, "--out", tmp_path / out, "--checkpoint", str(step), "--format", "none") == 0
     assert config_in(tmp_path / "two")["step"] == 2 and not config_in(tmp_path / "two")["scalars"]
     assert "accuracy/source" in config_in(tmp_path / "four")["scalars"]
     assert "Nothing was measured at this step." in (tmp_path / "two" / "README.md").read_text()

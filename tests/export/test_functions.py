@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -33,7 +34,7 @@ class Mixing(nn.Module):
 
 def called(*flags: str) -> Network:
     table = torch.randn(4, 3)
-    calls = {
+    calls: dict[str, dict[int, Mapping[str, Any]]] = {
         flag: {n: {"x": torch.randn(2 * n, 4), "table": table, "scale": 2.0, "flag": flag} for n in (2, 5)}
         for flag in flags
     }

@@ -107,7 +107,7 @@ def test_printed_acgan_makes_multiples_of_four(networks, size):
 @pytest.mark.parametrize("name", ["dcgan", "sngan", "sagan", "acgan"])
 @pytest.mark.parametrize("shape", [(28, 28), (256, 256), (8, 8), (64, 32)])
 def test_a_size_that_the_network_cannot_make_is_told_before_training(registry, name, shape):
-    spec = ImageSpec(3, *shape, 100, tuple("ab"))
+    spec = ImageSpec(3, shape[0], shape[1], 100, ("a", "b"))
     with pytest.raises(UserError, match=f"images of {shape[0]} x {shape[1]}: it wants squares") as error:
         make(registry, "trainer", name).build({"train": spec})
     assert "size" in error.value.help[0]
@@ -115,7 +115,7 @@ def test_a_size_that_the_network_cannot_make_is_told_before_training(registry, n
 
 @pytest.mark.parametrize("shape", [(30, 30), (4, 4), (32, 16)])
 def test_so_is_one_that_the_printed_acgan_cannot_make(registry, shape):
-    spec = ImageSpec(3, *shape, 100, tuple("ab"))
+    spec = ImageSpec(3, shape[0], shape[1], 100, ("a", "b"))
     with pytest.raises(UserError, match=f"images of {shape[0]} x {shape[1]}: it wants squares"):
         make(registry, "trainer", "acgan", preset="printed").build({"train": spec})
 
@@ -199,7 +199,7 @@ def test_dcgan_starts_from_its_papers_distribution(networks):
     for network in networks("dcgan").values():
         parts = list(network.modules())
         weights = [m.weight.flatten() for m in parts if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))]
-        scales = [m.weight for m in parts if isinstance(m, nn.BatchNorm2d)]
+        scales = [m.weight.flatten() for m in parts if isinstance(m, nn.BatchNorm2d)]
         assert torch.cat(weights).std().item() == pytest.approx(0.02, rel=0.01)
         assert torch.cat(scales).mean().item() == pytest.approx(1, abs=0.01)
 

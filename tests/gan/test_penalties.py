@@ -54,8 +54,9 @@ def test_gradient_penalty_is_taken_between_pairs():
 
 
 def test_gradient_penalty_of_a_flat_discriminator_has_a_finite_gradient():
-    network = nn.Sequential(nn.Flatten(), nn.Linear(18, 1, dtype=torch.double), nn.Flatten(0))
-    nn.init.zeros_(network[1].weight)
+    layer = nn.Linear(18, 1, dtype=torch.double)
+    network = nn.Sequential(nn.Flatten(), layer, nn.Flatten(0))
+    nn.init.zeros_(layer.weight)
     loss = gradient_penalty(network, images(), images(seed=1))
     loss.backward()
     assert loss.item() == pytest.approx(1, abs=1e-5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from pluglab.recipe.resolve import make
 from pluglab.training import set_mode
 
 SMALL = {"width": 2, "latent_size": 8, "mapping_depth": 2, "attention_heads": 1}
-METHODS = {
+METHODS: dict[str, dict[str, Any]] = {
     "dcgan": {"diff_augment": ["color", "translation", "cutout"], "r1": 1.0},
     "sngan": {"gradient_penalty": 1.0},
     "sagan": {},
@@ -27,7 +29,7 @@ SHAPES = [(2, 32, 32), (4, 32, 32), (3, 32, 48), (2, 64, 32), (3, 33, 32), (3, 7
 @pytest.mark.parametrize(("channels", "height", "width"), SHAPES)
 def test_every_shape_is_trained_on_and_made_or_refused(build, registry, method, channels, height, width):
     name, _, preset = method.partition(" ")
-    options = {**METHODS[name], **({"preset": preset} if preset else {})}
+    options: dict[str, Any] = {**METHODS[name], **({"preset": preset} if preset else {})}
     spec = ImageSpec(channels, height, width, 100, ("a", "b"))
     if height != width or height < 8:
         with pytest.raises(UserError, match=f"cannot take images of {height} x {width}: it wants") as told:

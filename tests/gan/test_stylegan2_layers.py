@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -132,7 +134,7 @@ def test_channel_norm_takes_the_statistics_of_each_position():
     torch.testing.assert_close(norm(x), expected)
 
 
-LAYERS = {
+LAYERS: dict[str, Callable[[], Any]] = {
     "modulated": lambda: (ModulatedConv(2, 3, 3), (normal(2, 2, 4, 4), normal(2, 2, seed=1))),
     "style layer": lambda: (
         StyleLayer(2, 2, 3),
@@ -157,7 +159,8 @@ def test_layers_can_be_differentiated_twice(layer):
 
 def test_an_attention_block_adds_to_what_it_is_given():
     block, x = AttentionBlock(4, heads=1).double(), normal(1, 4, 3, 3)
-    for last in (block.attention[-1].out, block.mlp[-1]):
+    lasts: list[Any] = [block.attention[-1].out, block.mlp[-1]]
+    for last in lasts:
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
     torch.testing.assert_close(block(x), x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -87,8 +89,9 @@ def test_images_come_out_and_go_in_at_every_size(size, start):
 def test_a_shortcut_is_a_strided_1x1_convolution():
     torch.manual_seed(0)
     block = DiscriminatorBlock(3, 4, halve=True).double()
-    nn.init.zeros_(block.main[-1].weight)
-    nn.init.zeros_(block.main[-1].bias)
+    last: Any = block.main[-1]
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
     x = torch.randn(2, 3, 8, 8, dtype=torch.double)
     strided = F.conv2d(x, block.shortcut.weight, block.shortcut.bias, stride=2)
     torch.testing.assert_close(block(x), strided / 2**0.5)

@@ -15,6 +15,7 @@ from pluglab.errors import UserError
 from pluglab.protocols import Progress
 from pluglab.training import modules_of, set_mode
 from pluglab_gan import stylegan2
+from pluglab_gan.stylegan2_networks import draw_noise
 from pluglab_gan.stylegan2_path_length import path_lengths
 from tests.core.runs import lab
 
@@ -108,7 +109,7 @@ def test_a_path_length_step_counts_as_often_as_it_is_left_out(small):
     torch.manual_seed(6)
     latents = trainer.training_latents(4)
     styles = trainer.generator.repeated(trainer.generator.mapping(latents))
-    noise = stylegan2.networks.draw_noise(4, 4, latents.device)
+    noise = draw_noise(4, 4, latents.device)
     fake = trainer.generator.synthesis(styles, noise)
     lengths = path_lengths(fake, styles, torch.randn_like(fake))
     mean = lengths.detach().mean() / 2  # the second call: half of the first mean, which was 0
@@ -125,7 +126,7 @@ def test_a_shift_of_nothing_has_the_derivative_of_the_styles(small):
     trainer = small(style_mixing=0.0)
     shift = trainer.shift(3, Progress(0, 100))
     z, y = trainer.training_latents(3), torch.randn(3, 3, 32, 32)
-    noise = stylegan2.networks.draw_noise(3, 4, z.device)
+    noise = draw_noise(3, 4, z.device)
     styles = trainer.generator.repeated(trainer.generator.mapping(z))
     expected = path_lengths(trainer.generator.synthesis(styles, noise), styles, y)
     torch.testing.assert_close(path_lengths(trainer.generator(z, shift, noise), shift, y), expected)
@@ -174,7 +175,7 @@ def test_each_network_descends_its_own_loss(small):
     """Against images, latents and noise that stay the same."""
     trainer, progress = small(style_mixing=0.0), Progress(1, 100)
     real, z = images_at(0, 4, 32), trainer.training_latents(4)
-    noise = stylegan2.networks.draw_noise(4, 4, z.device)
+    noise = draw_noise(4, 4, z.device)
     fake = trainer.generator(z, None, noise).detach()
     losses = [trainer.train_discriminator(real, fake, progress)["loss/discriminator"] for _ in range(10)]
     assert losses[-1] < 0.9 * losses[0]
@@ -204,7 +205,7 @@ def test_truncation_to_nothing_makes_the_image_of_the_mean_style(small):
     assert torch.equal(images[0], images[1]) and torch.equal(images[0], images[2])
     network = trainer.ema.network
     mean = network.mapping.mean.expand(1, 4, -1)
-    noise = stylegan2.networks.draw_noise(1, 4, mean.device, generator(0))
+    noise = draw_noise(1, 4, mean.device, generator(0))
     with torch.no_grad():
         torch.testing.assert_close(images[:1], network.synthesis(mean, noise).clamp(-1, 1))
 

@@ -338,8 +338,8 @@ def test_what_evaluators_ask_for_is_there(build, method):
     trainer = build(method)
     for able in (Samples, Generates, HasNetworks, Diagnoses):
         assert can(trainer, able) and can(type(trainer), able)
-    for able, able_ones in ((Classifies, ["acgan"]), (SamplesClasses, CONDITIONAL)):
-        assert can(trainer, able) == can(type(trainer), able) == (method in able_ones)
+    for wanted, able_ones in ((Classifies, ["acgan"]), (SamplesClasses, CONDITIONAL)):
+        assert can(trainer, wanted) == can(type(trainer), wanted) == (method in able_ones)
     assert classes_of(trainer) == (10 if method in CONDITIONAL else 0)
     for network, inputs in trainer.networks().values():
         assert len(network.eval()(*inputs)) == 2

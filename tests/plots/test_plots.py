@@ -124,7 +124,7 @@ def test_a_class_is_named_once_and_has_its_color_though_others_are_missing():
 
 def test_thumbnails_are_enlarged_by_a_whole_factor():
     array = picture(PICTURES).array
-    image = cut(PICTURES["thumbnails"])[4]
+    image = cut(sheet(IMAGES[:9], range(9)))[4]
     enlarged = image.repeat(4, 0).repeat(4, 1)  # 8 pixels, about 34 of the picture
     windows = np.lib.stride_tricks.sliding_window_view(array, enlarged.shape)[:, :, 0]
     rows, columns = np.nonzero((windows[:, :, ::9, ::9] == enlarged[::9, ::9]).all((2, 3, 4)))

@@ -8,8 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pluglab.plugins.loading import load_plugins
-from pluglab_testing.anything import ANYTHING
-from pluglab_testing.checking import CHECKS
+from pluglab_testing.checking import ANY, CHECKS
 
 PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
 TABLE = re.compile(r"(?<=<!-- checks -->\n).*?(?=<!-- end of checks -->)", re.S)
@@ -20,7 +19,7 @@ def table() -> str:
     for one in filter(None, (kind.checks for kind in load_plugins().registry.kinds())):
         import_module(one)
     rows = ["| kind | check | what it asks |", "|---|---|---|"]
-    for kind, checks in [("any", ANYTHING), *sorted(CHECKS.items())]:
+    for kind, checks in sorted(CHECKS.items(), key=lambda item: (item[0] != ANY, item[0])):
         rows += [f"| {kind} | {one.name} | {one.asks} |" for one in checks]
     return "\n".join(rows) + "\n"
 

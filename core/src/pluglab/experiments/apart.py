@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ from pluglab.ctrl_c import STRAY
 from pluglab.engine.engine import Engine
 from pluglab.engine.evaluation import CrashError, Look
 from pluglab.errors import LabError, RunError, UserError
-from pluglab.experiments.execute import RunJob, new_engine
 from pluglab.experiments.experiment import Changes, reopen
-from pluglab.experiments.session import session_of
+from pluglab.experiments.new_engine import new_engine
+from pluglab.experiments.session import Session, session_of
 from pluglab.plugins.loading import is_trusting, load_plugins
 from pluglab.recipe.recipe import EvaluatorUse
 from pluglab.storage.failures import as_error
@@ -48,13 +48,16 @@ LINES = 3  # of the place where a process crashed
 
 
 class Apart:
-    """Looks at the trainer of one run through evaluators that run elsewhere."""
+    """Looks at the trainer of one run through evaluators that run elsewhere.
 
-    def __init__(self, job: RunJob, engine: Engine) -> None:
+    `run` is its folder, and `sets` are what the person has changed of its recipe.
+    """
+
+    def __init__(self, run: Path, engine: Engine, sets: Sequence[str], session: Session) -> None:
         if engine.fabric.world_size > 1:
             help = ["leave run.evaluate_in out, or train on one device"]
             raise UserError("evaluators of a run on several devices run in its processes", help=help)
-        self.job, self.engine = job, engine
+        self.run, self.engine, self.sets, self.session = run, engine, sets, session
 
     def __call__(self, use: EvaluatorUse, folder: Path) -> Look:
         """Raises `CrashError` where the process ends without an answer, and what the evaluator raises."""
@@ -79,7 +82,7 @@ class Apart:
     @contextmanager
     def _place(self) -> Iterator[Path]:
         """A folder in that of the run, which goes with what killed processes leave."""
-        place = self.job.folder / f".evaluating.{secrets.token_hex(4)}"
+        place = self.run / f".evaluating.{secrets.token_hex(4)}"
         place.mkdir()
         try:
             yield place
@@ -87,15 +90,14 @@ class Apart:
             shutil.rmtree(place, ignore_errors=True)
 
     def _asked(self, use: EvaluatorUse, folder: Path) -> dict[str, Any]:
-        session = self.job.session
-        root = session.context.root
+        root = self.session.context.root
         return {
-            "run": str(self.job.folder.resolve()),
+            "run": str(self.run.resolve()),
             "evaluator": self.engine.recipe.evaluators.index(use),
             "figures": str(folder.resolve()),
-            "sets": list(self.job.experiment.sets),
+            "sets": list(self.sets),
             "data_root": str(root.resolve()) if root else None,
-            "plugins": [str(file.resolve()) for file in session.plugins.files],
+            "plugins": [str(file.resolve()) for file in self.session.plugins.files],
             "trust": is_trusting(),
         }
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pluglab.engine.engine import Engine, check_identity
 from pluglab.engine.evaluation import Outcome, together
 from pluglab.errors import RunError, UserError
-from pluglab.experiments.execute import new_engine
 from pluglab.experiments.experiment import Experiment
+from pluglab.experiments.new_engine import new_engine
 from pluglab.experiments.session import Session
 from pluglab.experiments.summary import write_results
 from pluglab.observers.console import evaluation_line

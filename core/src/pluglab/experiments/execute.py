@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from pluglab.architecture.text import nested, tables
 from pluglab.ctrl_c import STRAY, let_ctrl_c_pass
 from pluglab.engine.engine import Engine
 from pluglab.engine.initial_weights import words_of
-from pluglab.engine.notices import Notices
 from pluglab.errors import InterruptedRunError, LabError, RunError, UserError
 from pluglab.experiments.experiment import Experiment
+from pluglab.experiments.new_engine import new_engine
 from pluglab.experiments.prepare import Prepared
 from pluglab.experiments.session import Session
 from pluglab.experiments.summary import write_results
@@ -151,26 +151,6 @@ def _holding(run: RunFolder, session: Session) -> Iterator[None]:
         yield
 
 
-def new_engine(experiment: Experiment, index: int, session: Session, observers: Sequence[Any] = ()) -> Engine:
-    """The engine of a run, at its first step."""
-    item, info = experiment.prepared[index], experiment.info(index)
-    fabric = session.launch(item.recipe.options.run)
-    notices = Notices(info, session.plugins, observers, active=fabric.is_global_zero)
-    identity = experiment.runs[index].read()["identity"]
-    engine = Engine(
-        item.recipe,
-        item.data,
-        fabric,
-        info,
-        promises=item.promises,
-        identity=identity,
-        notices=notices,
-        start=item.start,
-    )
-    notices.info = replace(info, now=lambda: engine.step)
-    return engine
-
-
 def _execute_run(experiment: Experiment, index: int, session: Session) -> None:
     """One run from its newest checkpoint to its results."""
     run, item = experiment.runs[index], experiment.prepared[index]
@@ -178,7 +158,7 @@ def _execute_run(experiment: Experiment, index: int, session: Session) -> None:
     if item.recipe.options.run.evaluate_in == "process":
         from pluglab.experiments.apart import Apart
 
-        engine.apart = Apart(RunJob(experiment, index, session), engine)
+        engine.apart = Apart(run.path, engine, experiment.sets, session)
     resumed = engine.resume()
     if resumed:
         session.log(f"{item.label}: resuming after step {engine.step}")

@@ -14,7 +14,6 @@ from pluglab.components import Component
 from pluglab.engine.engine import Engine
 from pluglab.engine.selection import Selector
 from pluglab.errors import UserError
-from pluglab.experiments.execute import new_engine
 from pluglab.experiments.experiment import (
     Changes,
     Experiment,
@@ -25,6 +24,7 @@ from pluglab.experiments.experiment import (
     reread,
     run_state,
 )
+from pluglab.experiments.new_engine import new_engine
 from pluglab.experiments.prepare import Prepared, prepare
 from pluglab.experiments.session import Session
 from pluglab.recipe.recipe import Recipe, together

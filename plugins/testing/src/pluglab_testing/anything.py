@@ -9,10 +9,11 @@ from pydantic.fields import FieldInfo
 
 from pluglab.components import config_class, nested_of
 from pluglab.conformance import check_defaults, place_of_option
-from pluglab_testing.checking import Check, Fault
+from pluglab_testing.checking import ANY, Fault, check
 from pluglab_testing.subjects import Part
 
 
+@check(ANY, "contract", gates=True)
 def fits(part: Part) -> None:
     """It is found where it was registered, has what its kind asks for, and its defaults are valid"""
     part.entry.load()
@@ -20,6 +21,7 @@ def fits(part: Part) -> None:
     part.component()
 
 
+@check(ANY, "explained")
 def explains_itself(part: Part) -> None:
     """It is registered with a summary, and each option says what it is"""
     if not part.entry.summary:
@@ -37,10 +39,3 @@ def _options(model: type[BaseModel]) -> Iterator[tuple[type[BaseModel], str, Fie
         yield model, name, info
         if nested := nested_of(info):
             yield from _options(nested)
-
-
-def _check(name: str, function: object, *, gates: bool = False) -> Check:
-    return Check(name, (function.__doc__ or "").strip(), function, gates)  # type: ignore[arg-type]
-
-
-ANYTHING = [_check("contract", fits, gates=True), _check("explained", explains_itself)]

@@ -90,6 +90,8 @@ class Result:
 
 CHECKS: dict[str, list[Check]] = {}
 """The checks of each kind, in the order in which they are made."""
+ANY = "any"
+"""In the place of a kind: checks of the components of every kind, made before those of their own."""
 
 
 def check(kind: str, name: str, *, gates: bool = False) -> Callable[[Callable[[S], None]], Any]:

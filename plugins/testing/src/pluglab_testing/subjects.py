@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 from pluglab.components import Component, config_class
 from pluglab.conformance import GROUP, Entry, Plugins, Registry, load_plugins, make, place_in, read_override
 from pluglab.errors import UserError, did_you_mean
-from pluglab_testing.checking import CHECKS, Check, NotDone, Result, Subject, checked
+from pluglab_testing.checking import ANY, CHECKS, Check, NotDone, Result, Subject, checked
 
 T = TypeVar("T")
 
@@ -76,11 +76,9 @@ class Part(Subject):
 def of_kind(subject: Subject) -> list[Check]:
     """What is asked of it, in order."""
     import_module("pluglab_testing.kinds")
-    from pluglab_testing.anything import ANYTHING
-
     if isinstance(subject, Part):
         _know_checks(subject)
-    return [*(ANYTHING if isinstance(subject, Part) else ()), *CHECKS.get(subject.kind, ())]
+    return [*(CHECKS[ANY] if isinstance(subject, Part) else ()), *CHECKS.get(subject.kind, ())]
 
 
 def _know_checks(part: Part) -> None:

@@ -100,13 +100,13 @@ def test_no_worker_outlives_its_parent(end: str, experiment: Path) -> None:
     code = "from pluglab.cli import main; main()"
     words = ["run", str(experiment), "--set", "steps=200000", "--jobs", "2", "--plugin", str(TOYS)]
     process = subprocess.Popen([sys.executable, "-c", code, *words], env=dict(os.environ))
-    wait_for(lambda: len(list(Path("runs").glob("*/*/*/checkpoints/*.pt"))) >= 2)
-    if end == "SIGKILL":
+    try:
+        wait_for(lambda: len(list(Path("runs").glob("*/*/*/checkpoints/*.pt"))) >= 2)
+        for number in [signal.SIGKILL] if end == "SIGKILL" else [signal.SIGINT, signal.SIGINT]:
+            process.send_signal(number)
+        process.wait(60)
+    finally:
         process.kill()
-    else:
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGINT)
-    process.wait(60)
     runs = [RunFolder(only_run() / name) for name in ("a-seed0", "b-seed0")]
     wait_for(lambda: not any(run.is_held() for run in runs))
     assert [run.read()["status"] for run in runs] == ["interrupted", "interrupted"]

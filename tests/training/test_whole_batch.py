@@ -15,7 +15,8 @@ from pluglab.data import Images, whole_batch
 from pluglab.data.batches import Stream
 from pluglab.data.whole_batch import batch_norm
 from pluglab_datasets.transforms import RandomAffine
-from tests.training.several import states
+from pluglab_testing.processes import states, unlike
+from tests.training.several import trainers
 
 SHARED = ((2, 8), (4, 4), (3, 16))  # processes, rows of each
 
@@ -102,36 +103,11 @@ def test_batch_norm_is_that_of_torch(shape: tuple[int, ...]) -> None:
         torch.testing.assert_close(*(torch.autograd.grad(g.square().sum(), x)[0] for g in gradients))
 
 
-# Trainers: what several processes train -----------------------------------------------------------------
-
-# Of losses that compare images of a batch with one another each process has that of its share.
-BY_SHARE = {
-    "cdan": "weights of entropies, which sum to one over a share",
-    "deep_coral": "covariances of a share",
-    "dsn": "correlations of a share",
-    "pada": "class weights of a share",
-    "shot": "the mean prediction of a share",
-    "stylegan2_lite": "the deviation within a share, and its mean of the styles",
-}
-
-
-def check_agreement(processes: int, folder: Path, names: tuple[str, ...] = ()) -> None:
-    one, several = states(1, folder, names), states(processes, folder, names)
-    assert set(one) == set(several) and set(names or BY_SHARE) <= set(one)
-    for name in set(one) - set(BY_SHARE):
-        for key, value in one[name].items():
-            if isinstance(value, Tensor) and value.numel():
-                scale = value.abs().max().item() + 1e-12
-                difference = (several[name][key].double() - value.double()).abs().max().item()
-                assert difference <= 1e-4 * scale, (name, key, difference / scale)
-
-
-def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
-    """Dropout and batch norm, latents, stratified times and noise."""
-    check_agreement(2, tmp_path, ("dann", "dcgan", "flow_matching", "vae"))
+# `lab check` has two processes train what one does, and tests/testing/test_first_party.py asks it of all.
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [2, 4])
-def test_any_number_of_processes_trains_what_one_does(tmp_path: Path, processes: int) -> None:
-    check_agreement(processes, tmp_path)
+def test_four_processes_train_what_one_does(tmp_path: Path) -> None:
+    parts = [part for part in trainers() if not part.target.by_share]
+    one, four = states(1, tmp_path, parts), states(4, tmp_path, parts)
+    assert {name: unlike(one[name], four[name]) for name in one} == dict.fromkeys(one, "")

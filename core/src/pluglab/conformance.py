@@ -3,7 +3,7 @@
 `pluglab-testing` imports these and the names that docs/architecture.md lists, and nothing else. So can a kit
 of your own: what is named here stays, wherever it is defined.
 
-* set up and train by hand: `Hardware`, `LabFabric`, `evaluating`, `unchanged`
+* set up and train by hand: `Hardware`, `LabFabric`, `whole_batch`, `evaluating`, `unchanged`
 * random numbers: `seed_everything`, `random_state`, `restore_random_state`, `own_random_numbers`,
   `unchanged_random_state`
 * what the engine asks of a first step: `settings`, `at_rest`, `unloadable`
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pluglab.data.evaluation_data import Evaluated as Evaluated
     from pluglab.data.evaluation_data import EvaluationSplit as EvaluationSplit
     from pluglab.data.evaluation_data import RoleSplits as RoleSplits
+    from pluglab.data.whole_batch import whole_batch as whole_batch
     from pluglab.engine.evaluation import check_promise as check_promise
     from pluglab.engine.first_step import at_rest as at_rest
     from pluglab.engine.first_step import settings as settings
@@ -66,6 +67,7 @@ else:
         "pluglab.cli.app": ("build_app",),
         "pluglab.data.batches": ("ImageArrays",),
         "pluglab.data.evaluation_data": ("Evaluated", "EvaluationSplit", "RoleSplits"),
+        "pluglab.data.whole_batch": ("whole_batch",),
         "pluglab.engine.evaluation": ("check_promise",),
         "pluglab.engine.first_step": ("at_rest", "settings", "unloadable"),
         "pluglab.engine.hardware": ("Hardware", "LabFabric"),

@@ -37,6 +37,9 @@ class TrainerBase:
 
     Config: ClassVar[type[BaseModel]] = Options
     roles: ClassVar[tuple[Role, ...]] = (Role("train"),)
+    by_share: ClassVar[str] = ""
+    """What several processes each take from their own share of a batch, in words: they then train not quite
+    what one does. A loss that compares the images of a batch with one another is of that kind."""
     fabric: Fabric
 
     def setup(self, fabric: Fabric) -> None:

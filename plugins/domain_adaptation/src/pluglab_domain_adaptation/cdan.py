@@ -47,6 +47,7 @@ class CDAN(ClassifierTrainer):
         """Hidden units of the discriminator's two layers; the paper has 1,024."""
 
     roles = (Role("source", labels="required"), Role("target", labels="hidden"))
+    by_share = "the weights of its domain loss sum to one over a share"
 
     def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
         super().__init__(config, data)

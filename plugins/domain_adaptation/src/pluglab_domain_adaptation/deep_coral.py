@@ -29,6 +29,7 @@ class DeepCORAL(ClassifierTrainer):
         """What is to have equal covariances: the output of the last layer, as in the paper, or features."""
 
     roles = (Role("source", labels="required"), Role("target", labels="hidden"))
+    by_share = "the covariances are those of a share"
 
     def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
         super().__init__(config, data)

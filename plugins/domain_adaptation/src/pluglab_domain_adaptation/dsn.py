@@ -52,6 +52,7 @@ class DSN(ClassifierTrainer):
         """The network from features to images, one for both domains."""
 
     roles = (Role("source", labels="required"), Role("target", labels="hidden"))
+    by_share = "the losses of difference and of similarity compare the images of a share"
 
     def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:
         super().__init__(config, data)

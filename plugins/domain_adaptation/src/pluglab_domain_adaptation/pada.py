@@ -26,6 +26,7 @@ class PADA(DANN):
         """Share of the mean prediction for the target that a batch leaves in place. The paper goes through
         the whole target from time to time instead."""
 
+    by_share = "the weights of classes are those that a share predicts"
     config: Config
 
     def __init__(self, config: Config, data: Mapping[str, ImageSpec]) -> None:

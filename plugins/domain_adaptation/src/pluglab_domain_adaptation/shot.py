@@ -39,6 +39,7 @@ class SHOT(TwoPhases):
         target_schedule: Annotated[Component, Reference("schedule")] = named("constant")
         """Multiplier of its rate over the progress of the second part."""
 
+    by_share = "the mean prediction is that of a share"
     # Plain batch norms: in the second part the encoder sees the target alone, so its statistics are the
     # target's; and the weights of a run of source_only fit.
     statistics = "joint"

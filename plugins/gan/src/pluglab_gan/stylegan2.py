@@ -78,6 +78,7 @@ class StyleGAN2Lite(DCGAN):
                 raise ValueError("should be 0 or at least 2: one image has no deviation")
             return group
 
+    by_share = "the deviation within a batch, and the mean of the styles, are those of a share"
     config: Config  # type: ignore[assignment]
     sampling: Sampling
 

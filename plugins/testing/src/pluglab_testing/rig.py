@@ -42,11 +42,17 @@ class Setting:
 class Rig:
     """A new trainer of a component on the eight images, `precision` "32" or "bf16"."""
 
-    def __init__(self, part: Part, precision: str = "32", setting: Setting | None = None) -> None:
+    def __init__(
+        self,
+        part: Part,
+        precision: str = "32",
+        setting: Setting | None = None,
+        fabric: LabFabric | None = None,
+    ) -> None:
         setting = setting or setting_for(part)
         self.part, self.shape, self.steps = part, setting.shape, setting.steps
         self.masks = setting.masks
-        self.fabric = LabFabric(
+        self.fabric = fabric or LabFabric(
             Hardware("cpu", 1, precision, True, False, torch.get_num_threads(), "checked")
         )
         self.roles = tuple(part.target.roles)

@@ -6,11 +6,13 @@ import os
 import socket
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, multiprocessing
+from torch import Tensor
+from torch.multiprocessing.spawn import ProcessRaisedException, start_processes
 
 from pluglab import Batch, Progress
 from pluglab.conformance import Hardware, LabFabric, place_in, seed_everything, whole_batch
@@ -35,12 +37,14 @@ def trains_alike(part: Part) -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             one = states(1, Path(folder), [part])[part.name]
-        except multiprocessing.ProcessRaisedException as error:
+        except ProcessRaisedException as error:
             raise NotDone(f"in double precision a step ends with {_last_line(error)}") from error
         try:
             two = states(2, Path(folder), [part])[part.name]
-        except multiprocessing.ProcessRaisedException as error:
+        except ProcessRaisedException as error:
             raise Fault(f"in two processes a step ends with {_last_line(error)}", where=where) from error
+        except TimeoutError as error:
+            raise Fault("in two processes a step does not end", where=where) from error
     if name := unlike(one, two):
         help = [
             "a loss that is a mean over images is one over all processes",
@@ -64,18 +68,22 @@ def unlike(one: dict[str, Any], several: dict[str, Any]) -> str:
 
 
 def states(processes: int, folder: Path, parts: list[Part]) -> dict[str, dict[str, Any]]:
-    """The states of trainers, by name, each trained by that many processes of this machine."""
+    """The states of trainers, by name, each trained by that many processes of this machine.
+
+    Raises `ProcessRaisedException` for what is raised in one, and `TimeoutError`.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    context = multiprocessing.start_processes(
+    context = start_processes(
         _work, (processes, port, folder, parts), nprocs=processes, join=False, start_method="fork"
     )
     assert context is not None
+    end = time.monotonic() + PATIENCE * len(parts)
     try:
-        while not context.join(PATIENCE * len(parts)):
-            if all(process.is_alive() for process in context.processes):
-                raise NotDone(f"{processes} processes have not come to an end")
+        while not context.join(1):
+            if time.monotonic() > end:
+                raise TimeoutError(f"{processes} processes have not come to an end")
     finally:
         for process in context.processes:
             process.kill()

@@ -216,6 +216,7 @@ def test_the_data_is_not_needed(sample: Sample, run: Path, monkeypatch: pytest.M
             "unknown option 'guidance' for sampling from 'toy_generator'\n --> --guidance 2.0",
         ),
         (("--sampler", "birght"), "unknown toy_sampler 'birght'"),
+        (("--sampler", "🎲"), "unknown toy_sampler '🎲'"),
         (
             ("--sampler", "plain", "--set", "sampler.light=1"),
             "unknown option 'light' for toy_sampler 'plain'",

@@ -202,11 +202,13 @@ def _written(entry: Entry, plugins: Plugins) -> str:
 
 def _toml(value: Any) -> str:
     """A value as a recipe writes it, in one line."""
+    from pluglab.recipe.positions import quoted
+
     if isinstance(value, Mapping):
         return f"{{ {', '.join(f'{key} = {_toml(item)}' for key, item in value.items())} }}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value, ensure_ascii=False)
+    return quoted(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _check(text: str, path: Path, plugins: Plugins) -> None:

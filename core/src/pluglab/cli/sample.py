@@ -141,10 +141,13 @@ def _sample(
 def _options(flags: Mapping[str, Any], sets: Sequence[str]) -> list[TomlSource]:
     """The options of sampling that were given, as flags of their own or by `--set`."""
     from pluglab.recipe.layers import read_override
-    from pluglab.recipe.positions import parse_toml
+    from pluglab.recipe.positions import parse_toml, quoted
 
     given = {key: value for key, value in flags.items() if value is not None}
-    named = [parse_toml(f"{key} = {json.dumps(value)}", f"--{key} {value}") for key, value in given.items()]
+    values = {
+        key: quoted(value) if isinstance(value, str) else json.dumps(value) for key, value in given.items()
+    }
+    named = [parse_toml(f"{key} = {value}", f"--{key} {given[key]}") for key, value in values.items()]
     return [*named, *map(read_override, sets)]
 
 

@@ -70,6 +70,7 @@ def test_a_crash_is_told_and_the_training_goes_on(
     assert json.loads((only_run() / "results.json").read_text())["scalars"]["fallen"] == 20
 
 
+@pytest.mark.slow
 def test_a_crash_at_the_end_fails_the_run_which_is_saved(
     lab: Lab, recipe: Path, falls: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

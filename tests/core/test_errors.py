@@ -103,7 +103,7 @@ def test_an_unknown_option_of_the_machine(said: Said) -> None:
         '12 | presicion = "32"\n'
         "   | ^^^^^^^^^ did you mean 'precision'?\n"
         "  = known: device, devices, precision, channels_last, compile, threads, deterministic, keep_every, "
-        "gradient_norms, observers, launcher"
+        "gradient_norms, evaluate_in, observers, launcher"
     )
 
 

@@ -63,7 +63,7 @@ def test_a_process_that_is_killed_is_told(experiment: Path) -> None:
     assert states == ["died", "died"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_saves_every_run_and_resume_goes_on(
     number: signal.Signals, experiment: Path, lab: Lab, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ def launcher(cluster: Cluster, more: str = "") -> tuple[str, str]:
     return "--set", f"run.launcher={{ name = 'ray', address = '{cluster.address}'{more} }}"
 
 
+@pytest.mark.slow
 def test_what_is_under_way_is_saved_and_sent_back(cluster: Cluster, whole: dict[str, float]) -> None:
     """Without shared storage, Ctrl-C ends with checkpoints here, and the runs go on without Ray."""
     slow = "--set", "trainer.pause=0.3"

@@ -36,6 +36,7 @@ def test_the_runs_are_jobs_and_one_that_is_preempted_goes_on(whole: dict[str, fl
     assert "submitit INFO" not in log, "its own words stay in its own files"
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_all(whole: dict[str, float]) -> None:
     process = started("run", "slow.toml", "--set", "trainer.pause=0.3", *LOCAL)
     wait_for(lambda: all(checkpoints(name) for name in NAMES), process)

@@ -8,6 +8,7 @@ import shutil
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -164,14 +165,19 @@ def _store(folder: Path, build: Callable[[Path], Mapping[str, Part]]) -> None:
     with replacing_folder(folder) as unfinished:
         scratch = folder.with_name(f".{folder.name}.{PARTIAL}")
         scratch.mkdir(exist_ok=True)
-        parts = build(scratch)
+        try:
+            parts = build(scratch)
+        finally:
+            with suppress(OSError):  # only what an interrupted build has left there stays
+                scratch.rmdir()
         for split, part in parts.items():
             np.save(unfinished / f"{split}_pixels.npy", np.ascontiguousarray(part.pixels))
             if part.labels is not None:
                 np.save(unfinished / f"{split}_labels.npy", part.labels.astype(np.int64))
         about = {split: _facts(unfinished, split, part.provenance) for split, part in parts.items()}
         (unfinished / "provenance.json").write_text(json.dumps(about, indent=2))
-    shutil.rmtree(scratch)
+    if scratch.is_dir():
+        shutil.rmtree(scratch)
 
 
 def _facts(folder: Path, split: str, provenance: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def losses_are_scalars(part: Part) -> None:
 def networks_work_against_each_other(part: Part) -> None:
     """D raises the scores of real images and lowers those of generated ones; G raises these"""
     loss: Any = part.built()
-    real, fake = _scores(0.5)
+    real, fake = _scores(0.4, around=0.5)  # between the labels of both kinds
     of_real, of_fake = _slopes(loss.discriminator(real, fake), real, fake)
     (of_generator,) = _slopes(loss.generator(fake, real.detach), fake)
     for who, what, slope, method in (
@@ -49,7 +49,7 @@ def _slopes(loss: Tensor, *scores: Tensor) -> tuple[Tensor, ...]:
     return torch.autograd.grad(loss, scores, materialize_grads=True)
 
 
-def _scores(scale: float) -> tuple[Tensor, Tensor]:
+def _scores(scale: float, around: float = 0.0) -> tuple[Tensor, Tensor]:
     """Some of real and of generated images, which cannot be told apart by them."""
-    values = torch.linspace(-1, 1, 8) * scale
+    values = torch.linspace(-1, 1, 8) * scale + around
     return values.clone().requires_grad_(), values.flip(0).clone().requires_grad_()

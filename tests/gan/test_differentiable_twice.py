@@ -56,10 +56,11 @@ def graphs(monkeypatch):
     torch._dynamo.reset()
 
 
-COMPILES_LONG = pytest.param("stylegan2_lite", marks=pytest.mark.slow)
+COMPILES_LONG = "sagan", "r3gan", "stylegan2_lite"
+MARKED = [pytest.param(name, marks=[pytest.mark.slow] * (name in COMPILES_LONG)) for name in PENALIZED]
 
 
-@pytest.mark.parametrize("name", [*(name for name in PENALIZED if name != "stylegan2_lite"), COMPILES_LONG])
+@pytest.mark.parametrize("name", MARKED)
 def test_compiled_networks_are_penalized_as_others_are(registry, graphs, name):
     _, found = trained(registry, name, range(2), compiled=True)
     assert len(graphs) >= 2  # of G, and of D in the step without a penalty

@@ -145,6 +145,7 @@ def uv(checkout: Path, built: Path, tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_uv_locks_and_runs_the_workspace(checkout: Path, uv: dict[str, str]) -> None:
     call("uv", "lock", at=checkout, **uv)
     lock = (checkout / "uv.lock").read_text()

@@ -2,5 +2,5 @@
 
 from importlib import import_module
 
-for _module in ("anything", "trainers", "processes", "able", "evaluators", "data", "parts", "packages"):
+for _module in ("anything", "trainers", "shares", "able", "evaluators", "data", "parts", "packages"):
     import_module(f"pluglab_testing.{_module}")

@@ -71,6 +71,7 @@ class Apart:
                     raise CrashError(
                         use.label, _words(code), _lines((place / "said").read_text(errors="replace"))
                     )
+            # Of the process just started, in a folder that has had a name for no longer than that.
             found, told = pickle.loads((place / "answer").read_bytes())
         for words in told:
             warnings.warn(words, stacklevel=2)
